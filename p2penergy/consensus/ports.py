@@ -1,0 +1,100 @@
+"""What the consensus core asks of the world: an application, and a secret reveal.
+
+Lives here: the two ports and the values that cross them. Never here: an implementation. Whoever knows
+this file and `effects` can embed the core. Implements the seams of CONSENSUS sections 3 and 9.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from p2penergy.messages import Certificate, Stage
+
+
+class InvalidBlockError(Exception):
+    """The application refuses a block; `code` names the rule, the sentence says what was found."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A block before its roots are known: all that execution may depend on beside the state."""
+
+    height: int
+    slot: int
+    proposer: bytes
+    period: int
+    stage: Stage
+    next_stage: Stage
+    reveal: bytes
+    transactions: tuple[bytes, ...]
+    parent_certificate: Certificate | None
+
+
+class Outcome(Protocol):
+    """Result of executing a draft on the parent's state, not yet permanent."""
+
+    @property
+    def draft(self) -> Draft:
+        """What was executed."""
+
+    @property
+    def receipts(self) -> Sequence[bytes]:
+        """One encoded receipt per transaction, in their order."""
+
+    @property
+    def receipts_root(self) -> bytes:
+        """Merkle root of the receipts."""
+
+    @property
+    def state_root(self) -> bytes:
+        """Root of the state after this block."""
+
+
+class Application(Protocol):
+    """The replicated state machine: a pure function of the chain, held at the tip's state."""
+
+    @property
+    def height(self) -> int:
+        """Height of the last committed outcome; 0 at genesis."""
+
+    def draft(self, height: int, slot: int, proposer: bytes, reveal: bytes, bytes_max: int) -> Draft:
+        """What this node would propose now: pending transactions within `bytes_max`, period, stages.
+
+        `parent_certificate` is left None; the core fills it in.
+        """
+
+    def has_pending(self) -> bool:
+        """Whether a leader has something to propose."""
+
+    def execute(self, draft: Draft) -> Outcome:
+        """Execute on a scratch copy of the state after block `draft.height - 1`.
+
+        Raises:
+            InvalidBlockError: no correct proposer makes this block.
+        """
+
+    def commit(self, outcome: Outcome) -> None:
+        """Make an outcome of the next height permanent."""
+
+    def public_key(self, participant_id: bytes) -> bytes | None:
+        """33 bytes, None for strangers."""
+
+    def volunteers(self, stage: Stage, height: int) -> tuple[bytes, ...]:
+        """Eligible members of a stage's pool in the state after block `height`, ascending."""
+
+    def beacon(self, height: int) -> bytes:
+        """R_height; defined for the last heights that committees still depend on."""
+
+    def reveal_tip(self, participant_id: bytes) -> bytes | None:
+        """The link whose preimage the participant must reveal next; None: has no chain."""
+
+
+class RevealSource(Protocol):
+    """The node's own secret chain."""
+
+    def preimage(self, tip: bytes) -> bytes | None:
+        """The link below `tip`, None where the chain does not hold it."""

@@ -1,0 +1,107 @@
+"""SHA-256 digests, domain tags and Merkle trees.
+
+Lives here: every place where bytes become a digest, and the tags that keep one kind of digest
+from ever being taken for another. Never here: keys, signatures, IO. Owns the invariant that two
+different kinds of object can't have one digest: every digest begins with a tag of its own.
+
+Implements CONSENSUS section 1 (domain tags) and the receipts root of CONSENSUS section 3.
+"""
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+DIGEST_BYTES = 32
+
+TAG_GENESIS = b"p2penergy/genesis/1\0"
+TAG_BLOCK = b"p2penergy/block/1\0"
+TAG_CERTIFICATE = b"p2penergy/certificate/1\0"
+TAG_VOTE = b"p2penergy/vote/1\0"
+TAG_REPLY = b"p2penergy/reply/1\0"
+TAG_TRANSACTION = b"p2penergy/transaction/1\0"
+TAG_TERMS = b"p2penergy/terms/1\0"
+TAG_COMMITTEE = b"p2penergy/committee/1\0"
+TAG_BEACON = b"p2penergy/beacon/1\0"
+TAG_SEED = b"p2penergy/seed/1\0"
+TAG_STATE = b"p2penergy/state/1\0"
+TAG_LEAF = b"p2penergy/leaf/1\0"
+TAG_NODE = b"p2penergy/node/1\0"
+TAG_EMPTY = b"p2penergy/empty/1\0"
+
+
+def digest(tag: bytes, *parts: bytes) -> bytes:
+    """SHA-256 over the tag and the parts, 32 bytes.
+
+    The parts are joined without lengths: callers pass parts of fixed size, or one encoded whole.
+    """
+    hasher = sha256(tag)
+    for part in parts:
+        hasher.update(part)
+    return hasher.digest()
+
+
+def _levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
+    level = [digest(TAG_LEAF, leaf) for leaf in leaves]
+    levels = [level]
+    while len(level) > 1:
+        paired = [digest(TAG_NODE, level[i], level[i + 1]) for i in range(0, len(level) - 1, 2)]
+        # An odd last node moves up as it is: doubling it would give two lists one root.
+        if len(level) % 2:
+            paired.append(level[-1])
+        level = paired
+        levels.append(level)
+    return levels
+
+
+def _closed(root: bytes, count: int) -> bytes:
+    # The count is under the root, so that a proof also tells how many leaves there are.
+    return digest(TAG_STATE, root, count.to_bytes(8, "big"))
+
+
+def merkle_root(leaves: Sequence[bytes]) -> bytes:
+    """Root over the leaves in their order, 32 bytes; the empty list has a root of its own."""
+    return _closed(_levels(leaves)[-1][0] if leaves else digest(TAG_EMPTY), len(leaves))
+
+
+class MerkleTree:
+    """All paths of one list of leaves, for whoever has to answer for many of them."""
+
+    def __init__(self, leaves: Sequence[bytes]) -> None:
+        self._levels = _levels(leaves) if leaves else []
+        self.count = len(leaves)
+
+    @property
+    def root(self) -> bytes:
+        """The same as `merkle_root(leaves)`."""
+        return _closed(self._levels[-1][0] if self._levels else digest(TAG_EMPTY), self.count)
+
+    def path(self, index: int) -> tuple[bytes, ...]:
+        """Siblings from leaf `index` up to the root.
+
+        Raises:
+            IndexError: there is no such leaf.
+        """
+        if not 0 <= index < self.count:
+            raise IndexError(f"leaf {index} of {self.count}")
+        siblings = []
+        for level in self._levels[:-1]:
+            if (index ^ 1) < len(level):
+                siblings.append(level[index ^ 1])
+            index //= 2
+        return tuple(siblings)
+
+
+def merkle_path_leads_to(root: bytes, leaf: bytes, index: int, count: int, path: Sequence[bytes]) -> bool:
+    """Whether `leaf` is number `index` of the `count` leaves under `root`."""
+    if not 0 <= index < count:
+        return False
+    node, width, siblings = digest(TAG_LEAF, leaf), count, iter(path)
+    while width > 1:
+        if (index ^ 1) < width:
+            sibling = next(siblings, None)
+            if sibling is None:
+                return False
+            pair = (sibling, node) if index % 2 else (node, sibling)
+            node = digest(TAG_NODE, *pair)
+        index //= 2
+        width = (width + 1) // 2
+    return next(siblings, None) is None and _closed(node, count) == root

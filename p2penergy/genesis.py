@@ -1,0 +1,156 @@
+"""Genesis: everything that all members must agree on before the first block.
+
+Lives here: the shape of genesis, its canonical JSON form, its checks and the chain id. Never here: one
+node's own settings (`config`), keys, certificates. Owns the invariant that two nodes with the same
+chain id run the same rules with the same parameters. Implements CONSENSUS section 1 and the
+parameters of LEDGER.
+"""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from p2penergy.digests import TAG_GENESIS, digest
+from p2penergy.messages import COMMITTEE_SIZE_MAX, PROTOCOL_VERSION, Stage
+
+MEMBERS_MAX = 20_000
+ALPHA_MS_MAX = 3_600_000
+PPM = 1_000_000
+
+Hex20 = Annotated[str, Meta(pattern="^[0-9a-f]{40}$")]
+Hex32 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Hex33 = Annotated[str, Meta(pattern="^[0-9a-f]{66}$")]
+Natural = Annotated[int, Meta(ge=0, le=2**53)]
+Positive = Annotated[int, Meta(ge=1, le=2**53)]
+
+
+class GenesisError(ValueError):
+    """Genesis can't be used; the sentence says which figure to change."""
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A JSON object with exactly the known keys."""
+
+
+class ConsensusRules(_Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """CONSENSUS sections 1, 2 and 9."""
+
+    t0_ms: Natural
+    """Start of slot 0, unix milliseconds: the paper's t_0."""
+    alpha_ms: Annotated[int, Meta(ge=1, le=ALPHA_MS_MAX)]
+    """Length of a slot: the paper's alpha."""
+    eps_ms: Natural
+    """Largest clock error between members."""
+    delta_ms: Natural
+    """Bound on one message's way: send, receive, verify, fsync, execute."""
+    empty_block_slots: Positive | None = None
+    """Slots without a block after which leaders propose empty ones; none: the committee's size."""
+    view_slots_max: Annotated[int, Meta(ge=1, le=64)] = 8
+    """L_max: the longest a view gets after many failed ones."""
+    lag_blocks: Annotated[int, Meta(ge=1, le=64)] = 2
+    """L: blocks between a beacon value and the committee that it draws."""
+    settle_blocks: Natural = 0
+    """D: blocks by which pools are read earlier still; 0 where all members are the committee."""
+    committee_size_min: Annotated[int, Meta(ge=1, le=COMMITTEE_SIZE_MAX)] = 4
+    committee_size_max: Annotated[int, Meta(ge=1, le=COMMITTEE_SIZE_MAX)] = 100
+    first_stage: Stage = Stage.VALIDATION
+    """Stage of height 1."""
+
+
+class MarketRules(_Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """LEDGER sections 1, 4 and 6."""
+
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] = "EUR"
+    retail_micro_per_kwh: Natural = 290_000
+    feed_in_micro_per_kwh: Natural = 120_000
+    replay: bool = False
+    """A replay network counts its periods through the blocks, not by the clock."""
+    first_period: Natural = 0
+    """The period of genesis (unix seconds // 900)."""
+    transaction_life_periods: Positive = 96
+    """How far in the future a transaction's expiry may lie; its nonce is remembered until then."""
+
+
+class Member(_Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One household that is a member from the start; no name, no address."""
+
+    participant_id: Hex20
+    public_key: Hex33
+    validator: bool = False
+    """Whether it volunteers for the validation committee from the start."""
+    verifier: bool = False
+    rated_w: Natural = 0
+    """Rated power of the connection, the bound for readings."""
+    cluster: Natural = 0
+    wallet_nano: Natural = 0
+    """Money at the start, in billionths of the currency."""
+    beacon_tip: Hex32 | None = None
+    """End of the hash chain whose preimages the member reveals as proposer; volunteers have one."""
+
+
+class Genesis(_Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The whole of it."""
+
+    version: Annotated[int, Meta(ge=1)] = PROTOCOL_VERSION
+    community: Annotated[str, Meta(min_length=1, max_length=64)]
+    consensus: ConsensusRules
+    market: MarketRules = MarketRules()
+    members: Annotated[tuple[Member, ...], Meta(min_length=1, max_length=MEMBERS_MAX)]
+
+    @property
+    def chain_id(self) -> bytes:
+        """SHA-256 of the canonical genesis, 32 bytes."""
+        return digest(TAG_GENESIS, canonical_json(self))
+
+
+def canonical_json(genesis: Genesis) -> bytes:
+    """The one compact JSON form, fields in their declared order, every field present."""
+    return msgspec.json.encode(genesis)
+
+
+def render(genesis: Genesis) -> bytes:
+    """The same for a file that people read."""
+    return msgspec.json.format(canonical_json(genesis), indent=2) + b"\n"
+
+
+def parse(data: bytes) -> Genesis:
+    """Genesis from a file's bytes, checked.
+
+    Raises:
+        GenesisError: not JSON, an unknown or missing key, a value out of range, a bad combination.
+    """
+    try:
+        genesis = msgspec.json.decode(data, type=Genesis)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise GenesisError(f"genesis is not valid: {error}") from None
+    check(genesis)
+    return genesis
+
+
+def check(genesis: Genesis) -> None:
+    """Check what types alone can't.
+
+    Raises:
+        GenesisError: with a sentence that names the figure to change.
+    """
+    if genesis.version != PROTOCOL_VERSION:
+        raise GenesisError(f"genesis has version {genesis.version}, this program speaks {PROTOCOL_VERSION}")
+    rules = genesis.consensus
+    floor_ms = 2 * rules.eps_ms + 4 * rules.delta_ms
+    if rules.alpha_ms < floor_ms:
+        raise GenesisError(
+            f"alpha_ms = {rules.alpha_ms} is shorter than 2*eps_ms + 4*delta_ms = {floor_ms}: "
+            f"raise alpha_ms to {floor_ms}, or lower eps_ms or delta_ms to what was measured"
+        )
+    ids = [member.participant_id for member in genesis.members]
+    if len(set(ids)) != len(ids):
+        raise GenesisError("genesis names a participant twice")
+    volunteers = [member for member in genesis.members if member.validator]
+    if not volunteers:
+        raise GenesisError("genesis names no validator")
+    for member in volunteers:
+        if member.beacon_tip is None:
+            raise GenesisError(f"validator {member.participant_id} has no beacon_tip")
+    if genesis.market.feed_in_micro_per_kwh > genesis.market.retail_micro_per_kwh:
+        raise GenesisError("feed_in_micro_per_kwh is above retail_micro_per_kwh")
