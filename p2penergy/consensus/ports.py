@@ -5,33 +5,10 @@ this file and `effects` can embed the core. Implements the seams of CONSENSUS se
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
-from p2penergy.messages import Certificate, Stage
-
-
-class InvalidBlockError(Exception):
-    """The application refuses a block; `code` names the rule, the sentence says what was found."""
-
-    def __init__(self, code: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.code = code
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A block before its roots are known: all that execution may depend on beside the state."""
-
-    height: int
-    slot: int
-    proposer: bytes
-    period: int
-    stage: Stage
-    next_stage: Stage
-    reveal: bytes
-    transactions: tuple[bytes, ...]
-    parent_certificate: Certificate | None
+from p2penergy.blocks import Draft
+from p2penergy.messages import Stage
 
 
 class Outcome(Protocol):
@@ -74,7 +51,7 @@ class Application(Protocol):
         """Execute on a scratch copy of the state after block `draft.height - 1`.
 
         Raises:
-            InvalidBlockError: no correct proposer makes this block.
+            InvalidBlockError (`p2penergy.blocks`): no correct proposer makes this block.
         """
 
     def commit(self, outcome: Outcome) -> None:
