@@ -16,7 +16,7 @@ from p2penergy.grid.balance import Balance, Expectation, balance_of, parse_expec
 from p2penergy.grid.csv_tables import FILE_BYTES_MAX, DataError, Table, parse_table, quoted
 from p2penergy.grid.feeder import Feeder, parse_feeder
 from p2penergy.grid.households import Household, parse_ratings, rated_w
-from p2penergy.grid.periods import local_day, periods_of_local_day
+from p2penergy.grid.periods import PERIODS_PER_HOUR, local_day, periods_of_local_day
 from p2penergy.grid.profiles import Profiles, Reading, parse_profiles
 
 WEEK_FILE: Final = "week.csv"
@@ -93,6 +93,14 @@ class Neighbourhood:
     def deficits(self, period: int) -> dict[str, int]:
         """Return the imported Wh of those households that need some."""
         return {r.household: r.import_wh for r in self.readings(period) if r.import_wh}
+
+    def injections_w(self, period: int) -> dict[int, int]:
+        """Return the mean power in W that flows into each household's node (negative: drawn)."""
+        node_of = self.feeder.node_of
+        return {
+            node_of[r.household]: (r.export_wh - r.import_wh) * PERIODS_PER_HOUR
+            for r in self.readings(period)
+        }
 
 
 def load_sample(timezone: str = TIMEZONE_DEFAULT) -> Neighbourhood:

@@ -12,7 +12,7 @@ from typing import Final
 
 from p2penergy.grid.csv_tables import DataError, Row, Table, quoted
 from p2penergy.grid.households import Rating
-from p2penergy.grid.periods import PERIOD_S, parse_period_start, period_start_text
+from p2penergy.grid.periods import PERIODS_PER_HOUR, parse_period_start, period_start_text
 
 PERIODS_MAX: Final = 35_140  # a leap year of 366 days of 96, and its change of clocks
 ENERGY_WH_MAX: Final = 1_000_000  # per column and period: 4 MW, above any low-voltage connection
@@ -47,7 +47,7 @@ class Profiles:
     def peak_w(self, household: str) -> int:
         """Return the highest mean power in W, of load or of PV, in any period."""
         peak_wh = max(self.load_wh[household] + self.pv_wh.get(household, ()))
-        return peak_wh * (3600 // PERIOD_S)
+        return peak_wh * PERIODS_PER_HOUR
 
     def reading(self, household: str, period: int) -> Reading:
         """Return a household's reading; the period must be one of `periods`."""
