@@ -1,0 +1,162 @@
+"""One node's own settings: `config.toml` in its home.
+
+Lives here: the keys, their defaults, units and checks, and the file that `init` and the demo write.
+Never here: what all members must agree on (`genesis`), secrets. Owns the invariant that a node starts
+only with settings that were all understood.
+"""
+
+import os
+import tomllib
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+CONFIG_FILE = "config.toml"
+CONFIG_BYTES_MAX = 1024 * 1024
+ENVIRONMENT_PREFIX = "P2PENERGY_"
+
+Role = Literal["validator", "observer"]
+
+
+class ConfigError(ValueError):
+    """The file can't be used; the sentence names the file, the key, and the nearest valid key."""
+
+
+class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[node]`: who this node is on the network."""
+
+    role: Role = "validator"
+    """validator: ledger and consensus. observer: ledger, re-executes everything, no vote."""
+    listen: str = "127.0.0.1:7440"
+    """HOST:PORT to accept links on; port 0 lets the system choose."""
+    tls: bool = True
+    """Mutual TLS 1.3 on every link. Off is for measurements on one machine only."""
+    verify_threads: Annotated[int, Meta(ge=1, le=64)] = 2
+    """Threads that check signatures."""
+    block_bytes_max: Annotated[int, Meta(ge=4096, le=2 * 1024 * 1024)] = 1024 * 1024
+    """Largest block that this node proposes, bytes of transactions."""
+    frames_per_s_max: Annotated[int, Meta(ge=10)] = 20_000
+    """Frames per second that one peer may send before the rest is refused."""
+
+
+class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[log]`: what the node says of itself."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["human", "json"] = "human"
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The whole file."""
+
+    node: NodeSettings = NodeSettings()
+    log: LogSettings = LogSettings()
+    peers: dict[str, str] = {}
+    """Participant id (40 hex digits) of each validator to dial, and its HOST:PORT."""
+
+
+def parse_address(text: str, what: str = "address") -> tuple[str, int]:
+    """HOST:PORT as a pair; IPv6 hosts stand in brackets.
+
+    Raises:
+        ConfigError: not of that form, or the port is not in 0..65535.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65535:
+        raise ConfigError(f"{what} {text!r} is not HOST:PORT, such as 192.0.2.7:7440")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _nearest(key: str, known: tuple[str, ...]) -> str:
+    close = get_close_matches(key, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; valid are {', '.join(known)}"
+
+
+_TABLES: dict[str, type[msgspec.Struct]] = {"node": NodeSettings, "log": LogSettings}
+
+
+def _refuse_unknown_keys(raw: dict[str, Any], where: str) -> None:
+    for name, table in raw.items():
+        if name not in Config.__struct_fields__:
+            near = _nearest(name, Config.__struct_fields__)
+            raise ConfigError(f"{where}: there is no [{name}]{near}")
+        if not isinstance(table, dict):
+            raise ConfigError(f"{where}: {name} is a table, write [{name}] on a line of its own")
+        fields = _TABLES[name].__struct_fields__ if name in _TABLES else tuple(table)
+        for key in table:
+            if key not in fields:
+                raise ConfigError(f"{where}: [{name}] has no key {key!r}{_nearest(key, fields)}")
+
+
+def _environment(raw: dict[str, Any], environment: dict[str, str]) -> None:
+    # P2PENERGY_NODE_LISTEN=... overrides [node] listen; numbers and booleans are read as TOML.
+    for name, shape in _TABLES.items():
+        for key in shape.__struct_fields__:
+            text = environment.get(f"{ENVIRONMENT_PREFIX}{name}_{key}".upper())
+            if text is None:
+                continue
+            try:
+                value = tomllib.loads(f"value = {text}")["value"]
+            except tomllib.TOMLDecodeError:
+                value = text
+            raw.setdefault(name, {})[key] = value
+
+
+def parse(text: str, where: str, environment: dict[str, str] | None = None) -> Config:
+    """Settings from the text of a file, overridden by P2PENERGY_TABLE_KEY variables.
+
+    Raises:
+        ConfigError: names the file and the key.
+    """
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{where} is not valid TOML: {error}") from None
+    _refuse_unknown_keys(raw, where)
+    _environment(raw, environment or {})
+    try:
+        config = msgspec.convert(raw, Config)
+    except msgspec.ValidationError as error:
+        reason, _, place = str(error).partition(" - at `$")
+        raise ConfigError(f"{where}: {place.strip('`. ') or 'file'}: {reason}") from None
+    parse_address(config.node.listen, f"{where}: [node] listen")
+    for name, address in config.peers.items():
+        if len(name) != 40 or any(digit not in "0123456789abcdef" for digit in name):
+            raise ConfigError(f"{where}: [peers] {name!r} is not a participant id of 40 hex digits")
+        parse_address(address, f"{where}: [peers] {name}")
+    return config
+
+
+def load(home: Path) -> Config:
+    """The settings of the node in `home`; raises `ConfigError`."""
+    path = home / CONFIG_FILE
+    try:
+        with path.open("rb") as file:
+            text = file.read(CONFIG_BYTES_MAX).decode("utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path} is missing: is {home} the home of a node?") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} can't be read: {error}") from None
+    return parse(text, str(path), dict(os.environ))
+
+
+def render(config: Config) -> str:
+    """The file for these settings, every key with its meaning."""
+    lines = ["# Settings of one p2penergy node. What all members agree on is in genesis.json.", ""]
+    lines += ["[node]"]
+    lines += ["# validator (ledger and consensus) or observer (ledger, no vote)"]
+    lines += [f'role = "{config.node.role}"']
+    lines += ["# HOST:PORT to accept links on", f'listen = "{config.node.listen}"']
+    lines += ["# mutual TLS 1.3 on every link", f"tls = {str(config.node.tls).lower()}"]
+    lines += ["# threads that check signatures", f"verify_threads = {config.node.verify_threads}"]
+    lines += ["# largest proposal, bytes", f"block_bytes_max = {config.node.block_bytes_max}"]
+    lines += ["# frames per second that one peer may send"]
+    lines += [f"frames_per_s_max = {config.node.frames_per_s_max}", ""]
+    lines += ["[log]", "# debug, info, warning, error", f'level = "{config.log.level}"']
+    lines += ["# human or json", f'format = "{config.log.format}"', ""]
+    lines += ["[peers]", "# participant id of a validator = its HOST:PORT"]
+    lines += [f'"{name}" = "{address}"' for name, address in sorted(config.peers.items())]
+    return "\n".join(lines) + "\n"

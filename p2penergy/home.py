@@ -1,0 +1,123 @@
+"""A node's folder: which file is which, and opening them all with one clear sentence when one is wrong.
+
+Lives here: file names and loading. Never here: what the files mean. Owns the invariant that a node runs
+only when its key, its certificate, genesis and settings fit together.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from p2penergy import config as configuration
+from p2penergy import genesis as genesis_module
+from p2penergy.beacon import HashChain
+from p2penergy.config import Config
+from p2penergy.genesis import Genesis, GenesisError
+from p2penergy.membership.certificates import participant_id
+from p2penergy.membership.errors import MembershipError
+from p2penergy.membership.keys import DeviceKey
+from p2penergy.membership.private_files import read_private, write_atomically
+from p2penergy.signing import EcdsaSigner
+from transport import TlsIdentity, TransportError
+
+GENESIS_FILE = "genesis.json"
+KEY_FILE = "device.key.pem"
+CERTIFICATE_FILE = "device.cert.pem"
+AUTHORITY_FILE = "community.cert.pem"
+BEACON_FILE = "beacon.secret"
+LEDGER_FILE = "ledger.sqlite3"
+GENESIS_BYTES_MAX = 64 * 1024 * 1024
+BEACON_SECRET_BYTES = 32
+
+
+class HomeError(Exception):
+    """The folder can't be used; the sentence names the file and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Everything a node reads at start."""
+
+    path: Path
+    config: Config
+    genesis: Genesis
+    signer: EcdsaSigner
+    tls: TlsIdentity
+    hash_chain: HashChain
+
+    @property
+    def ledger_path(self) -> Path:
+        """The store's file."""
+        return self.path / LEDGER_FILE
+
+
+def read_genesis(path: Path) -> Genesis:
+    """Genesis from a file; raises `HomeError`."""
+    try:
+        if path.stat().st_size > GENESIS_BYTES_MAX:
+            raise HomeError(f"{path} has more than {GENESIS_BYTES_MAX} bytes: that is no genesis")
+        return genesis_module.parse(path.read_bytes())
+    except FileNotFoundError:
+        raise HomeError(f"{path} is missing: copy the community's genesis there") from None
+    except OSError as error:
+        raise HomeError(f"{path} can't be read: {error.strerror}") from None
+    except GenesisError as error:
+        raise HomeError(f"{path}: {error}") from None
+
+
+def new_beacon_secret() -> bytes:
+    """A fresh secret for a member's hash chain."""
+    return os.urandom(BEACON_SECRET_BYTES)
+
+
+def write(
+    path: Path,
+    *,
+    config: Config,
+    genesis: Genesis,
+    key: DeviceKey,
+    certificate_pem: bytes,
+    authority_pem: bytes,
+    beacon_secret: bytes,
+) -> None:
+    """Write a node's folder; an existing key is never overwritten (`KeyFileError`)."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key.save(path / KEY_FILE)
+    write_atomically(path / BEACON_FILE, beacon_secret.hex().encode() + b"\n")
+    (path / configuration.CONFIG_FILE).write_text(configuration.render(config), encoding="utf-8")
+    (path / GENESIS_FILE).write_bytes(genesis_module.render(genesis))
+    (path / CERTIFICATE_FILE).write_bytes(certificate_pem)
+    (path / AUTHORITY_FILE).write_bytes(authority_pem)
+
+
+def _hash_chain(path: Path) -> HashChain:
+    text = read_private(path, "beacon secret").strip()
+    try:
+        secret = bytes.fromhex(text.decode("ascii"))
+    except ValueError:
+        raise HomeError(f"{path} is damaged: it holds no 64 hex digits") from None
+    if len(secret) != BEACON_SECRET_BYTES:
+        raise HomeError(f"{path} is damaged: it holds {len(secret)} bytes, not 32")
+    return HashChain(secret)
+
+
+def load(path: Path) -> Home:
+    """Open a node's folder.
+
+    Raises:
+        HomeError: a file is missing, damaged, or does not fit the others.
+        ConfigError: the settings can't be used.
+    """
+    config = configuration.load(path)
+    genesis = read_genesis(path / GENESIS_FILE)
+    try:
+        key = DeviceKey.load(path / KEY_FILE)
+        tls = TlsIdentity.load(path / CERTIFICATE_FILE, path / KEY_FILE, [path / AUTHORITY_FILE])
+        chain = _hash_chain(path / BEACON_FILE)
+    except (MembershipError, TransportError) as error:
+        raise HomeError(str(error)) from None
+    name = participant_id(tls.certificate_der)
+    member = next((m for m in genesis.members if m.participant_id == name.hex()), None)
+    if member is not None and bytes.fromhex(member.public_key) != key.public_key_compressed():
+        raise HomeError(f"{path / KEY_FILE} is not the key that genesis names for participant {name.hex()}")
+    return Home(path, config, genesis, EcdsaSigner(name, key.private_key), tls, chain)

@@ -1,0 +1,111 @@
+"""Signature checks on a pool of threads, in batches.
+
+Lives here: getting a list of signatures checked without holding up the event loop. Never here: what a
+signature means. `cryptography` releases the interpreter lock while it checks, so threads use all cores;
+handing over one signature costs as much as checking it, so whatever waits goes over in one batch.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from p2penergy.signing import EcdsaChecker, SignatureItem, verify_signature
+
+BATCH_SIGNATURES_MAX = 64
+WAITING_SIGNATURES_MAX = 200_000
+INLINE_SIGNATURES_MAX = 2
+"""So few are checked at once on the event loop when no others wait: a thread hop costs more."""
+
+Done = Callable[[bool], None]
+
+
+class _Job:
+    """Some signatures that belong together; `done` is called once with whether all hold."""
+
+    __slots__ = ("done", "good", "items", "left")
+
+    def __init__(self, items: Sequence[SignatureItem], done: Done) -> None:
+        self.items = items
+        self.done = done
+        self.left = len(items)
+        self.good = True
+
+
+class Verifier:
+    """Checks jobs of signatures in order of arrival; runs on one event loop."""
+
+    def __init__(self, checker: EcdsaChecker, threads: int) -> None:
+        self.checker = checker
+        self._threads = threads
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="verify")
+        self._waiting: deque[tuple[_Job, SignatureItem]] = deque()
+        self._running = 0
+        self._closed = False
+
+    def submit(self, items: Sequence[SignatureItem], done: Done) -> bool:
+        """Have `items` checked, then call `done(all_hold)` on the event loop.
+
+        Called at once when nothing is left to check. False when too many wait already: the caller
+        refuses the message as overload.
+        """
+        unknown = [item for item in items if not self.checker.knows(item)]
+        if not unknown:
+            done(True)
+            return True
+        if not self._running and len(unknown) <= INLINE_SIGNATURES_MAX:
+            done(all(self.checker.check(*item) for item in unknown))
+            return True
+        if self._closed or len(self._waiting) + len(unknown) > WAITING_SIGNATURES_MAX:
+            return False
+        job = _Job(unknown, done)
+        self._waiting.extend((job, item) for item in unknown)
+        self._pump()
+        return True
+
+    async def verify(self, items: Sequence[SignatureItem]) -> bool:
+        """Whether all `items` hold; False too when the verifier is overloaded."""
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+        def done(good: bool) -> None:
+            if not future.done():
+                future.set_result(good)
+
+        return await future if self.submit(items, done) else False
+
+    def close(self) -> None:
+        """Stop the threads; what waits is never answered."""
+        self._closed = True
+        self._waiting.clear()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _pump(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting and self._running < self._threads:
+            share = -(-len(self._waiting) // (self._threads - self._running))
+            size = min(BATCH_SIGNATURES_MAX, share)
+            batch = [self._waiting.popleft() for _ in range(size)]
+            self._running += 1
+            self._pool.submit(self._check, loop, batch)
+
+    def _check(self, loop: asyncio.AbstractEventLoop, batch: list[tuple[_Job, SignatureItem]]) -> None:
+        results = [verify_signature(item) for _, item in batch]
+        if not self._closed:
+            try:
+                loop.call_soon_threadsafe(self._finish, batch, results)
+            except RuntimeError:
+                # The loop closed between the two lines: nobody waits for the answer any more.
+                return
+
+    def _finish(self, batch: list[tuple[_Job, SignatureItem]], results: list[bool]) -> None:
+        self._running -= 1
+        if self._closed:
+            return
+        self._pump()
+        for (job, item), good in zip(batch, results, strict=True):
+            if good:
+                self.checker.remember(item)
+            job.good &= good
+            job.left -= 1
+            if not job.left:
+                job.done(job.good)
