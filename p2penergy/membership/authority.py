@@ -47,7 +47,7 @@ from p2penergy.membership.certificates import (
 )
 from p2penergy.membership.errors import AuthorityError, CertificateRefused
 from p2penergy.membership.issuing import Validity
-from p2penergy.membership.keys import DeviceKey, compressed, public_key_from
+from p2penergy.membership.keys import DeviceKey, public_key_from
 from p2penergy.membership.private_files import (
     PUBLIC_FILE_MODE,
     read_private,
@@ -56,6 +56,7 @@ from p2penergy.membership.private_files import (
 )
 from p2penergy.membership.profile import Person
 from p2penergy.membership.sealing import open_seal, seal
+from p2penergy.signing import public_key_bytes
 
 AUTHORITY_DAYS: Final = 20 * 365
 DEVICE_DAYS: Final = 5 * 365
@@ -168,7 +169,7 @@ class Authority:
         """
         self._refuse_other_curves(public_key)
         validity = self._validity(at, days)
-        key_hex = compressed(public_key).hex()
+        key_hex = public_key_bytes(public_key).hex()
         number = x509.random_serial_number() if serial is None else serial
         with self._changing(validity.issued_at):
             self._refuse_second_participant(key_hex, renews)

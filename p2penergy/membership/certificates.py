@@ -30,8 +30,8 @@ from cryptography.x509.oid import SignatureAlgorithmOID
 
 from p2penergy.membership import profile
 from p2penergy.membership.errors import CertificateRefused, RefusalCode
-from p2penergy.membership.keys import compressed
 from p2penergy.membership.profile import Person
+from p2penergy.signing import public_key_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ def verify_device(
     _check_revoked(certificate, revoked)
     return VerifiedDevice(
         participant_id=participant_id(der) if kept is None else kept,
-        public_key=compressed(key),
+        public_key=public_key_bytes(key),
         serial=certificate.serial_number,
         not_after=certificate.not_valid_after_utc,
     )
@@ -190,7 +190,7 @@ def verify_identity(
         )
     _check_validity(certificate, authority, at, _IDENTITY_POLICY)
     _check_revoked(certificate, revoked)
-    if not hmac.compare_digest(compressed(key), device_public_key):
+    if not hmac.compare_digest(public_key_bytes(key), device_public_key):
         raise CertificateRefused(RefusalCode.MISMATCH, "The identity certificate names another device's key.")
     if not hmac.compare_digest(written, meter_pseudonym):
         raise CertificateRefused(

@@ -1,8 +1,8 @@
 """Device keys: the P-256 private key of one smart meter, and its file.
 
 What lives here: making, loading and saving a key (PKCS #8 PEM, mode 0600, optionally under a
-passphrase), and the compressed form in which the ledger and the messages name a public key. What
-never does: certificates, and any copy of the private key outside the file and this object.
+passphrase). What never does: certificates, signing (``p2penergy.signing``), and any copy of the
+private key outside the file and this object.
 Implements the key side of LEDGER section 2; CONSENSUS section 1 fixes the curve.
 """
 
@@ -18,14 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from p2penergy.membership.errors import KeyFileError
 from p2penergy.membership.private_files import read_private, write_atomically
+from p2penergy.signing import PUBLIC_KEY_BYTES, public_key_bytes
 
-PUBLIC_KEY_BYTES = 33
 PASSPHRASE_BYTES_MAX = 1023  # what the PEM encryption of the library takes
-
-
-def compressed(public_key: ec.EllipticCurvePublicKey) -> bytes:
-    """The 33 bytes of X9.62 compressed form of a P-256 public key."""
-    return public_key.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.CompressedPoint)
 
 
 def public_key_from(compressed_key: bytes) -> ec.EllipticCurvePublicKey:
@@ -100,4 +95,4 @@ class DeviceKey:
 
     def public_key_compressed(self) -> bytes:
         """The public half in 33 bytes, as the ledger holds it."""
-        return compressed(self.public_key())
+        return public_key_bytes(self.public_key())

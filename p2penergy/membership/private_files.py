@@ -29,7 +29,7 @@ def refuse_if_others_may_read(path: Path) -> None:
         wanted = PRIVATE_FOLDER_MODE if path.is_dir() else PRIVATE_FILE_MODE
         raise KeyFileError(
             f"{path} is open to other users of this machine (mode {mode:o}); "
-            f"close it with: chmod {wanted:o} {path}"
+            f"close it with `chmod {wanted:o} {path}`."
         )
 
 
