@@ -17,6 +17,9 @@ from transport.limits import Limits
 PeerName = bytes
 """An opaque name of a peer, for instance a 20-byte participant identifier."""
 
+LABEL_BYTES_MAX = 8
+"""How much a peer may append to its certified name."""
+
 
 class Hello(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """What each side says first."""
@@ -84,11 +87,18 @@ def check_hello(hello: Hello, expected: Expectation) -> None:
         )
     if hello.name == own.name:
         raise HelloRefused("self_dial", "the peer has our own name")
-    for promised, source in (
-        (expected.certified, "its certificate says"),
-        (expected.dialled, "we dialled"),
-    ):
-        if promised is not None and hello.name != promised:
-            raise HelloRefused(
-                "wrong_name", f"the peer calls itself {hello.name.hex()}, {source} {promised.hex()}"
-            )
+    certified, dialled = expected.certified, expected.dialled
+    if certified is not None and not _is_of(hello.name, certified):
+        raise _wrong_name(hello.name, "its certificate says", certified)
+    if dialled is not None and hello.name != dialled:
+        raise _wrong_name(hello.name, "we dialled", dialled)
+
+
+def _is_of(name: PeerName, certified: PeerName) -> bool:
+    # One device may hold several links, such as its node's and its household agent's: a label of
+    # its own choosing may follow the certified name. Callers give certified names of one length.
+    return name.startswith(certified) and len(name) - len(certified) <= LABEL_BYTES_MAX
+
+
+def _wrong_name(name: PeerName, source: str, promised: PeerName) -> HelloRefused:
+    return HelloRefused("wrong_name", f"the peer calls itself {name.hex()}, {source} {promised.hex()}")
