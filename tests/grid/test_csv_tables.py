@@ -48,6 +48,11 @@ def test_what_is_no_whole_number_in_the_range_is_refused(cell: str) -> None:
     assert str(error) == (f"t.csv, line 2, column a: found {cell!r}, expected a whole number from 0 to 9")
 
 
+def test_both_ends_of_the_range_are_allowed() -> None:
+    row = only_row(b"a,b\n3,5\n")
+    assert (row.integer("a", 3, 5), row.integer("b", 3, 5)) == (3, 5)
+
+
 def test_a_negative_number_is_read_where_it_is_allowed() -> None:
     assert only_row(b"a\n-1\n").integer("a", -1, 9) == -1
 
@@ -92,8 +97,10 @@ def test_a_doubled_column_is_refused() -> None:
 
 def test_a_file_or_a_header_beyond_the_limits_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(csv_tables, "COLUMNS_MAX", 2)
+    parse_table("t.csv", b"a,b\n")
     assert "found 3 columns, expected at most 2" in str(complaint(lambda: parse_table("t.csv", b"a,b,c\n")))
     monkeypatch.setattr(csv_tables, "FILE_BYTES_MAX", 4)
+    parse_table("t.csv", b"a\n1\n")
     assert "more than 4 bytes" in str(complaint(lambda: parse_table("t.csv", b"a\n1\n\n")))
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from p2penergy.grid import feeder as feeder_module
 from p2penergy.grid.csv_tables import DataError, parse_table
-from p2penergy.grid.feeder import Branch, Feeder, parse_feeder
+from p2penergy.grid.feeder import CURRENT_A_MAX, IMPEDANCE_UOHM_MAX, Branch, Feeder, parse_feeder
 
 HEADER = "node,parent,r_uohm,x_uohm,i_max_a,household\n"
 ROOT = "0,-1,5,5,100,\n"
@@ -65,10 +65,27 @@ def test_what_is_no_feeder_of_the_households_is_refused(
 
 def test_too_many_nodes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feeder_module, "NODES_MAX", 1)
+    parse(ROOT, ())
     with pytest.raises(DataError, match=r"line 3, column node: .* at most 1"):
         parse(ROOT + "1,0,1,1,1,a\n")
     with pytest.raises(ValueError, match="1 to 1 nodes, not 2"):
         Feeder((Branch(0, -1, 0, 0, 1, None), Branch(1, 0, 0, 0, 1, None)))
+
+
+@pytest.mark.parametrize("figure", ["r_uohm", "x_uohm", "i_max_a"])
+def test_impedances_and_ratings_are_allowed_up_to_their_limits(figure: str) -> None:
+    least = {"r_uohm": 0, "x_uohm": 0, "i_max_a": 1}
+    most = {"r_uohm": IMPEDANCE_UOHM_MAX, "x_uohm": IMPEDANCE_UOHM_MAX, "i_max_a": CURRENT_A_MAX}
+
+    def with_figure(value: int) -> Branch:
+        figures = {**least, figure: value}
+        return Branch(0, -1, figures["r_uohm"], figures["x_uohm"], figures["i_max_a"], None)
+
+    Feeder((with_figure(least[figure]),))
+    Feeder((with_figure(most[figure]),))
+    for value in (least[figure] - 1, most[figure] + 1):
+        with pytest.raises(ValueError, match="beyond the limits"):
+            Feeder((with_figure(value),))
 
 
 @pytest.mark.parametrize(

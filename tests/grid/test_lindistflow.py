@@ -167,9 +167,17 @@ def test_a_collapse_is_a_voltage_violation_and_never_a_crash() -> None:
     assert "below the limit of 360000 mV" in flow.violation.describe()
 
 
+def test_a_voltage_of_exactly_zero_is_a_violation_too() -> None:
+    flow = power_flow(two_nodes(r_uohm=80_000_000), {1: -1_000}, UNITY)
+    assert flow.voltage_square_mv2[1] == 0
+    assert flow.violation is not None
+    assert flow.violation.limit is Limit.VOLTAGE_LOW
+
+
 def test_an_unknown_node_or_an_absurd_power_is_refused() -> None:
     with pytest.raises(ValueError, match="node 7 has an injection"):
         power_flow(two_nodes(), {1: 5, 7: 5})
+    power_flow(two_nodes(), {1: INJECTION_W_MAX})
     with pytest.raises(ValueError, match="beyond"):
         power_flow(two_nodes(), {1: INJECTION_W_MAX + 1})
 
@@ -178,6 +186,10 @@ def test_an_unknown_node_or_an_absurd_power_is_refused() -> None:
 def test_an_impossible_power_factor_is_refused(numerator: int, denominator: int) -> None:
     with pytest.raises(ValueError, match="cos phi"):
         PowerFactor(numerator, denominator)
+
+
+def test_the_smallest_power_factor_is_allowed() -> None:
+    assert PowerFactor(1, 10**6).tan_phi_ppm() // 10**6 == 999_999
 
 
 @given(st.integers(1, 1000), st.integers(1, 1000))

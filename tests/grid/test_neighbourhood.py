@@ -115,6 +115,12 @@ def test_a_day_without_data_is_refused_and_the_days_named(small: Path) -> None:
         load_neighbourhood(small).periods_of_day(date(2016, 6, 24))
 
 
+@pytest.mark.parametrize("day", [date(2016, 6, 19), date(2016, 6, 27)])
+def test_the_days_next_to_the_data_are_refused_too(sample: Neighbourhood, day: date) -> None:
+    with pytest.raises(DataError, match="from 2016-06-20 to 2016-06-26"):
+        sample.periods_of_day(day)
+
+
 def test_a_period_without_data_is_refused(small: Path) -> None:
     with pytest.raises(ValueError, match="not in range"):
         load_neighbourhood(small).readings(7)
