@@ -20,6 +20,7 @@ import re
 from collections.abc import Container
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -32,6 +33,8 @@ from p2penergy.membership import profile
 from p2penergy.membership.errors import CertificateRefused, RefusalCode
 from p2penergy.membership.profile import Person
 from p2penergy.signing import public_key_bytes
+
+E = TypeVar("E", bound=x509.ExtensionType)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,22 +260,25 @@ def _p256_key(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:
 
 def _check_usage(extensions: x509.Extensions, purposes: tuple[x509.ObjectIdentifier, ...]) -> None:
     """Exactly the profile: not an authority, signs only, and for these purposes only."""
-    try:
-        constraints = extensions.get_extension_for_class(x509.BasicConstraints).value
-        usage = extensions.get_extension_for_class(x509.KeyUsage).value
-        extended = extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound as error:
-        raise CertificateRefused(
-            RefusalCode.WRONG_KEY_USAGE, f"The certificate lacks {error.oid.dotted_string}."
-        ) from None
-    if constraints.ca:
+    if _present(extensions, x509.BasicConstraints).ca:
         raise CertificateRefused(RefusalCode.IS_CA, "The certificate is an authority's, not a meter's.")
+    usage = _present(extensions, x509.KeyUsage)
+    extended = _present(extensions, x509.ExtendedKeyUsage)
     if usage != profile.key_usage(digital_signature=True):
         raise CertificateRefused(RefusalCode.WRONG_KEY_USAGE, "The certificate's key may do other than sign.")
     if set(extended) != set(purposes):
         raise CertificateRefused(
             RefusalCode.WRONG_KEY_USAGE, "The certificate was issued for another purpose."
         )
+
+
+def _present(extensions: x509.Extensions, kind: type[E]) -> E:
+    try:
+        return extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        raise CertificateRefused(
+            RefusalCode.WRONG_KEY_USAGE, f"The certificate has no {kind.__name__} extension."
+        ) from None
 
 
 def _private(extensions: x509.Extensions, oid: x509.ObjectIdentifier, length_bytes: int) -> bytes | None:
