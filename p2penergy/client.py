@@ -6,15 +6,19 @@ signed for it, or when a commit certificate and a Merkle path prove it.
 """
 
 import asyncio
-import contextlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from p2penergy.digests import merkle_path_leads_to
+from p2penergy.digests import TAG_REPLY, digest, merkle_path_leads_to
 from p2penergy.genesis import Genesis
 from p2penergy.messages import (
+    QUERY_BYTES_MAX,
+    REQUEST_TRANSACTIONS_MAX,
+    TRANSACTION_BYTES_MAX,
     Answer,
     MalformedMessageError,
     Query,
@@ -29,7 +33,13 @@ from transport import Mesh
 
 OPEN_REQUESTS_MAX = 100_000
 OPEN_QUERIES_MAX = 10_000
-NOTICES_MAX = 10_000
+CLAIMS_MAX = OPEN_REQUESTS_MAX + 10_000
+"""Receipts that one member vouches for and too few others yet; each member's oldest is forgotten first,
+so that a liar can't push out what the others say."""
+SETTLED_MAX = CLAIMS_MAX
+"""Receipts already handed out, remembered so that late replies are no second notice."""
+REQUEST_BYTES_MAX = 1024 * 1024
+"""Transactions that share one frame."""
 RESEND_MS = 2_000
 
 
@@ -49,11 +59,23 @@ class Result:
 
 @dataclass(slots=True)
 class _Open:
-    """One transaction that waits for f+1 equal replies."""
+    """One transaction that waits for f+1 equal replies; everybody who waits has a future of its own."""
 
-    transaction: bytes
-    future: "asyncio.Future[Result]"
-    refusals: dict[bytes, Refused] = field(default_factory=dict)
+    futures: "set[asyncio.Future[Result]]" = field(default_factory=set)
+    refusals: set[bytes] = field(default_factory=set)
+
+    def settle(self, result: Result) -> None:
+        """Hand out the result."""
+        for future in self.futures:
+            if not future.done():
+                future.set_result(result)
+
+    def fail(self, sentence: str) -> None:
+        """Nobody who waits now gets a result."""
+        self.refusals.clear()
+        for future in self.futures:
+            if not future.done():
+                future.set_exception(ClientError(sentence))
 
 
 class Client:
@@ -84,10 +106,13 @@ class Client:
         self._transaction_of = transaction_of
         self._notice = notice
         self._open: dict[bytes, _Open] = {}
-        self._tally: dict[tuple[int, bytes, int, bytes], set[bytes]] = {}
-        self._queries: dict[int, asyncio.Future[Answer]] = {}
+        self._waiting = 0
+        self._claims: dict[bytes, OrderedDict[bytes, None]] = {m: OrderedDict() for m in self._keys}
+        self._settled: OrderedDict[bytes, None] = OrderedDict()
+        self._queries: dict[int, tuple[bytes, asyncio.Future[Answer]]] = {}
         self._next_query = 0
         self._changed = asyncio.Event()
+        self._stopped = False
         self.refused_replies = 0
 
     # ---- life -------------------------------------------------------------------------------
@@ -100,16 +125,17 @@ class Client:
 
     async def stop(self) -> None:
         """Hang up; whatever is open fails with `ClientError`."""
-        await self._mesh.stop()
+        self._stopped = True
         for open_request in self._open.values():
-            if not open_request.future.done():
-                open_request.future.set_exception(ClientError("the client was stopped"))
-        for future in self._queries.values():
-            future.cancel()
+            open_request.fail("the client was stopped")
+        self._fail_queries(self._queries.values(), "the client was stopped")
+        self._changed.set()
+        await self._mesh.stop()
 
     async def connected(self, count: int) -> None:
-        """Wait until at least `count` validators are connected."""
-        while len(self._mesh.connected()) < count:
+        """Wait until at least `count` validators are connected; `ClientError` once stopped."""
+        while len(self._mesh.connected() & self._keys.keys()) < count:
+            self._refuse_if_stopped()
             self._changed.clear()
             await self._changed.wait()
 
@@ -118,26 +144,28 @@ class Client:
     def submit(self, transactions: Sequence[tuple[bytes, bytes]]) -> "list[asyncio.Future[Result]]":
         """Send (transaction id, bytes) pairs to f+1 members; one future per transaction.
 
-        A future fails with `ClientError` when f+1 members refuse the transaction.
+        A future fails with `ClientError` when f+1 members refuse the transaction. Nothing is sent a
+        second time: see `results`.
 
         Raises:
-            ClientError: too many are open already.
+            ClientError: too many are open already, one has a size that no member takes, or stopped.
         """
-        if len(self._open) + len(transactions) > OPEN_REQUESTS_MAX:
+        self._refuse_if_stopped()
+        if self._waiting + len(transactions) > OPEN_REQUESTS_MAX:
             raise ClientError(f"more than {OPEN_REQUESTS_MAX} transactions wait for their receipts")
-        loop = asyncio.get_running_loop()
-        futures = []
-        for transaction_id, transaction in transactions:
-            known = self._open.get(transaction_id)
-            if known is None:
-                known = _Open(transaction, loop.create_future())
-                self._open[transaction_id] = known
-            futures.append(known.future)
+        for _, transaction in transactions:
+            if not 1 <= len(transaction) <= TRANSACTION_BYTES_MAX:
+                raise ClientError(
+                    f"a transaction has 1 to {TRANSACTION_BYTES_MAX} bytes, not {len(transaction)}"
+                )
+        futures = [self._expect(transaction_id) for transaction_id, _ in transactions]
         self._send([transaction for _, transaction in transactions], self.fault_limit + 1)
         return futures
 
     async def results(self, transactions: Sequence[tuple[bytes, bytes]]) -> list[Result]:
         """Submit, and wait for all receipts; asks everybody again every `RESEND_MS`."""
+        if not transactions:
+            return []
         futures = self.submit(transactions)
         try:
             while True:
@@ -151,21 +179,26 @@ class Client:
                 ]
                 self._send(late, len(self._keys))
         finally:
-            for transaction_id, _ in transactions:
-                self._open.pop(transaction_id, None)
+            for future in futures:
+                if not future.cancel():
+                    # Only the first error is raised above; asyncio complains of errors nobody looked at.
+                    future.exception()
 
     async def query(self, peer: bytes, topic: str, argument: bytes = b"") -> bytes:
         """One node's word on a topic.
 
         Raises:
-            ClientError: not connected, or the node's own sentence why not.
+            ClientError: not connected, the connection was lost, or the node's own sentence why not.
         """
+        self._refuse_if_stopped()
         if len(self._queries) >= OPEN_QUERIES_MAX:
             raise ClientError("too many questions are open")
+        if len(argument) > QUERY_BYTES_MAX:
+            raise ClientError(f"a question has at most {QUERY_BYTES_MAX} bytes, not {len(argument)}")
         self._next_query += 1
         number = self._next_query
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._queries[number] = future
+        self._queries[number] = (peer, future)
         try:
             if not self._mesh.send(peer, encode(Query(number, topic, argument))):
                 raise ClientError(f"no connection to {peer.hex()}")
@@ -187,7 +220,9 @@ class Client:
         self._changed.set()
 
     def on_peer_down(self, peer: bytes, reason: str) -> None:
-        """A validator is gone; the mesh dials it again."""
+        """A validator is gone; the mesh dials it again, but what it was asked is lost."""
+        asked = [question for question in self._queries.values() if question[0] == peer]
+        self._fail_queries(asked, f"the connection to {peer.hex()} was lost")
         self._changed.set()
 
     def on_frame(self, peer: bytes, payload: bytes) -> None:
@@ -200,20 +235,48 @@ class Client:
         if isinstance(message, Reply):
             self._on_reply(peer, message, payload)
         elif isinstance(message, Answer):
-            future = self._queries.get(message.number)
-            if future is not None and not future.done():
-                future.set_result(message)
+            self._on_answer(peer, message)
         elif isinstance(message, Refused):
             self._on_refused(peer, message)
 
     # ---- inside -------------------------------------------------------------------------------
 
+    def _refuse_if_stopped(self) -> None:
+        if self._stopped:
+            raise ClientError("the client was stopped")
+
+    def _expect(self, transaction_id: bytes) -> "asyncio.Future[Result]":
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._open.setdefault(transaction_id, _Open()).futures.add(future)
+        self._waiting += 1
+        future.add_done_callback(partial(self._forget, transaction_id))
+        return future
+
+    def _forget(self, transaction_id: bytes, future: "asyncio.Future[Result]") -> None:
+        self._waiting -= 1
+        open_request = self._open[transaction_id]
+        open_request.futures.remove(future)
+        if not open_request.futures:
+            del self._open[transaction_id]
+
     def _send(self, transactions: Iterable[bytes], count: int) -> None:
-        payload = encode(Request(tuple(transactions), relayed=False))
-        # Connected ones first: a client must not wait for a validator that is down.
+        # Connected ones only: a client must not wait for a validator that is down.
         up = sorted(self._mesh.connected() & self._keys.keys())
-        for peer in up[:count]:
-            self._mesh.send(peer, payload)
+        for payload in _requests(transactions):
+            for peer in up[:count]:
+                self._mesh.send(peer, payload)
+
+    def _on_answer(self, peer: bytes, answer: Answer) -> None:
+        asked, future = self._queries.get(answer.number, (None, None))
+        # Only who was asked may answer: the numbers are easy to guess.
+        if asked == peer and future is not None and not future.done():
+            future.set_result(answer)
+
+    @staticmethod
+    def _fail_queries(queries: "Iterable[tuple[bytes, asyncio.Future[Answer]]]", sentence: str) -> None:
+        for _, future in queries:
+            if not future.done():
+                future.set_exception(ClientError(sentence))
 
     def _on_reply(self, peer: bytes, reply: Reply, raw: bytes) -> None:
         try:
@@ -233,27 +296,47 @@ class Client:
             self._count(result, reply.sender)
 
     def _count(self, result: Result, sender: bytes) -> None:
-        key = (result.height, result.digest, result.index, result.receipt)
-        voters = self._tally.setdefault(key, set())
-        before = len(voters)
-        voters.add(sender)
-        if len(voters) == before or len(voters) != self.fault_limit + 1:
-            if len(voters) == len(self._keys):
-                self._tally.pop(key, None)
+        place = (result.height.to_bytes(8, "big"), result.digest, result.index.to_bytes(8, "big"))
+        claim = digest(TAG_REPLY, *place, result.receipt)
+        _remember(self._claims[sender], claim, CLAIMS_MAX)
+        if sum(claim in claims for claims in self._claims.values()) <= self.fault_limit:
             return
-        while len(self._tally) > NOTICES_MAX:
-            del self._tally[next(iter(self._tally))]
+        for claims in self._claims.values():
+            claims.pop(claim, None)
+        repeated = claim in self._settled
+        _remember(self._settled, claim, SETTLED_MAX)
         open_request = self._open.get(self._transaction_of(result.receipt))
-        if open_request is not None and not open_request.future.done():
-            open_request.future.set_result(result)
-        elif self._notice is not None:
+        if open_request is not None:
+            open_request.settle(result)
+        elif self._notice is not None and not repeated:
             self._notice(result)
 
     def _on_refused(self, peer: bytes, refused: Refused) -> None:
         open_request = self._open.get(refused.transaction_id)
-        if open_request is None or peer not in self._keys or open_request.future.done():
+        if open_request is None or peer not in self._keys:
             return
-        open_request.refusals[peer] = refused
+        open_request.refusals.add(peer)
         if len(open_request.refusals) > self.fault_limit:
-            with contextlib.suppress(asyncio.InvalidStateError):
-                open_request.future.set_exception(ClientError(f"refused: {refused.sentence}"))
+            open_request.fail(f"refused: {refused.sentence}")
+
+
+def _remember(known: OrderedDict[bytes, None], claim: bytes, known_max: int) -> None:
+    known[claim] = None
+    if len(known) > known_max:
+        known.popitem(last=False)
+
+
+def _requests(transactions: Iterable[bytes]) -> Iterator[bytes]:
+    """The transactions as REQUESTs that fit the wire's limits."""
+    part: list[bytes] = []
+    part_bytes = 0
+    for transaction in transactions:
+        if len(part) == REQUEST_TRANSACTIONS_MAX or (
+            part and part_bytes + len(transaction) > REQUEST_BYTES_MAX
+        ):
+            yield encode(Request(tuple(part), relayed=False))
+            part, part_bytes = [], 0
+        part.append(transaction)
+        part_bytes += len(transaction)
+    if part:
+        yield encode(Request(tuple(part), relayed=False))

@@ -6,6 +6,7 @@ only with settings that were all understood.
 """
 
 import os
+import re
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,6 +18,8 @@ from msgspec import Meta
 CONFIG_FILE = "config.toml"
 CONFIG_BYTES_MAX = 1024 * 1024
 ENVIRONMENT_PREFIX = "P2PENERGY_"
+
+_HOST = re.compile(r"[^\s\[\]:\"\\\x00-\x1f\x7f]+|\[[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?\]")
 
 Role = Literal["validator", "observer"]
 
@@ -64,8 +67,8 @@ def parse_address(text: str, what: str = "address") -> tuple[str, int]:
     Raises:
         ConfigError: not of that form, or the port is not in 0..65535.
     """
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdigit() or int(port) > 65535:
+    host, _, port = text.rpartition(":")
+    if not _HOST.fullmatch(host) or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
         raise ConfigError(f"{what} {text!r} is not HOST:PORT, such as 192.0.2.7:7440")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
@@ -94,15 +97,19 @@ def _refuse_unknown_keys(raw: dict[str, Any], where: str) -> None:
 def _environment(raw: dict[str, Any], environment: dict[str, str]) -> None:
     # P2PENERGY_NODE_LISTEN=... overrides [node] listen; numbers and booleans are read as TOML.
     for name, shape in _TABLES.items():
-        for key in shape.__struct_fields__:
-            text = environment.get(f"{ENVIRONMENT_PREFIX}{name}_{key}".upper())
-            if text is None:
+        prefix = f"{ENVIRONMENT_PREFIX}{name}_".upper()
+        keys = {prefix + key.upper(): key for key in shape.__struct_fields__}
+        for variable, text in environment.items():
+            if not variable.startswith(prefix):
                 continue
+            if variable not in keys:
+                near = _nearest(variable, tuple(keys))
+                raise ConfigError(f"the environment variable {variable} sets nothing{near}")
             try:
                 value = tomllib.loads(f"value = {text}")["value"]
             except tomllib.TOMLDecodeError:
                 value = text
-            raw.setdefault(name, {})[key] = value
+            raw.setdefault(name, {})[keys[variable]] = value
 
 
 def parse(text: str, where: str, environment: dict[str, str] | None = None) -> Config:
@@ -135,7 +142,10 @@ def load(home: Path) -> Config:
     path = home / CONFIG_FILE
     try:
         with path.open("rb") as file:
-            text = file.read(CONFIG_BYTES_MAX).decode("utf-8")
+            data = file.read(CONFIG_BYTES_MAX + 1)
+        if len(data) > CONFIG_BYTES_MAX:
+            raise ConfigError(f"{path} has more than {CONFIG_BYTES_MAX} bytes: that is no settings file")
+        text = data.decode("utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path} is missing: is {home} the home of a node?") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -18,9 +18,10 @@ MEMBERS_MAX = 20_000
 ALPHA_MS_MAX = 3_600_000
 PPM = 1_000_000
 
-Hex20 = Annotated[str, Meta(pattern="^[0-9a-f]{40}$")]
-Hex32 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-Hex33 = Annotated[str, Meta(pattern="^[0-9a-f]{66}$")]
+# \Z, not $: the latter lets a final line break pass, and one id would have two spellings.
+Hex20 = Annotated[str, Meta(pattern=r"^[0-9a-f]{40}\Z")]
+Hex32 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+CompressedKey = Annotated[str, Meta(pattern=r"^0[23][0-9a-f]{64}\Z")]
 Natural = Annotated[int, Meta(ge=0, le=2**53)]
 Positive = Annotated[int, Meta(ge=1, le=2**53)]
 
@@ -61,7 +62,7 @@ class ConsensusRules(_Section, frozen=True, forbid_unknown_fields=True, kw_only=
 class MarketRules(_Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """LEDGER sections 1, 4 and 6."""
 
-    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] = "EUR"
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")] = "EUR"
     retail_micro_per_kwh: Natural = 290_000
     feed_in_micro_per_kwh: Natural = 120_000
     replay: bool = False
@@ -76,7 +77,7 @@ class Member(_Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One household that is a member from the start; no name, no address."""
 
     participant_id: Hex20
-    public_key: Hex33
+    public_key: CompressedKey
     validator: bool = False
     """Whether it volunteers for the validation committee from the start."""
     verifier: bool = False
@@ -143,14 +144,24 @@ def check(genesis: Genesis) -> None:
             f"alpha_ms = {rules.alpha_ms} is shorter than 2*eps_ms + 4*delta_ms = {floor_ms}: "
             f"raise alpha_ms to {floor_ms}, or lower eps_ms or delta_ms to what was measured"
         )
-    ids = [member.participant_id for member in genesis.members]
-    if len(set(ids)) != len(ids):
-        raise GenesisError("genesis names a participant twice")
-    volunteers = [member for member in genesis.members if member.validator]
-    if not volunteers:
-        raise GenesisError("genesis names no validator")
-    for member in volunteers:
-        if member.beacon_tip is None:
-            raise GenesisError(f"validator {member.participant_id} has no beacon_tip")
+    if rules.committee_size_min > rules.committee_size_max:
+        raise GenesisError(
+            f"committee_size_min = {rules.committee_size_min} is above "
+            f"committee_size_max = {rules.committee_size_max}"
+        )
+    _check_members(genesis.members)
     if genesis.market.feed_in_micro_per_kwh > genesis.market.retail_micro_per_kwh:
         raise GenesisError("feed_in_micro_per_kwh is above retail_micro_per_kwh")
+
+
+def _check_members(members: tuple[Member, ...]) -> None:
+    if len({member.participant_id for member in members}) != len(members):
+        raise GenesisError("genesis names a participant twice")
+    if len({member.public_key for member in members}) != len(members):
+        raise GenesisError("genesis gives two participants one public_key: one device would vote twice")
+    if not any(member.validator for member in members):
+        raise GenesisError("genesis names no validator")
+    for member in members:
+        if (member.validator or member.verifier) and member.beacon_tip is None:
+            role = "validator" if member.validator else "verifier"
+            raise GenesisError(f"{role} {member.participant_id} has no beacon_tip")

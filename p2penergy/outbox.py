@@ -6,6 +6,7 @@ or an earlier one, wanted durable is durable.
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Protocol
@@ -68,6 +69,9 @@ class Outbox:
 
     def perform(self, effects: Effects) -> None:
         """Queue the effects of one step; done at once when there is nothing to wait for."""
+        if self._stopped:
+            # Not even to the disk: what follows a failed write must not be durable without it.
+            return
         if not effects.persist and not self._waiting:
             self._release(effects)
             return
@@ -80,7 +84,7 @@ class Outbox:
 
             def done(error: Exception | None) -> None:
                 # Called from the writer's thread; a loop that closed meanwhile has nobody to tell.
-                if not self._loop.is_closed():
+                with contextlib.suppress(RuntimeError):
                     self._loop.call_soon_threadsafe(self._written, entry, error)
 
             self._store.submit(effects.persist, done)

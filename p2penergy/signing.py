@@ -6,6 +6,7 @@ sockets, rules. Owns the invariant that the consensus core sees no message, oute
 signatures were not checked. Implements CONSENSUS section 1.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -38,6 +39,8 @@ from p2penergy.messages import (
 SIGNATURE_BYTES = 64
 PUBLIC_KEY_BYTES = 33
 CACHE_SIGNATURES_MAX = 200_000
+CACHE_BYTES_MAX = 64 * 1024 * 1024
+"""Signed bytes that the cache holds at most: a few large messages must not fill the memory."""
 CACHE_KEYS_MAX = 20_000
 
 _ALGORITHM = ec.ECDSA(hashes.SHA256())
@@ -116,9 +119,14 @@ class EcdsaChecker:
     Bad ones are not remembered: they would let an attacker push good ones out for free.
     """
 
-    def __init__(self, cache_signatures_max: int = CACHE_SIGNATURES_MAX) -> None:
-        self._known: dict[SignatureItem, None] = {}
+    def __init__(
+        self, cache_signatures_max: int = CACHE_SIGNATURES_MAX, cache_bytes_max: int = CACHE_BYTES_MAX
+    ) -> None:
+        # Not a plain dict: finding its oldest key takes longer the more older ones were deleted.
+        self._known: OrderedDict[SignatureItem, None] = OrderedDict()
+        self._known_bytes = 0
         self._cache_signatures_max = cache_signatures_max
+        self._cache_bytes_max = cache_bytes_max
 
     def check(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
         """Whether the key signed the message; from memory where it was seen before."""
@@ -136,9 +144,13 @@ class EcdsaChecker:
 
     def remember(self, item: SignatureItem) -> None:
         """Take note of a signature found good elsewhere (by the verifier's threads)."""
-        if len(self._known) >= self._cache_signatures_max:
-            del self._known[next(iter(self._known))]
+        if item in self._known:
+            return
         self._known[item] = None
+        self._known_bytes += len(item[1])
+        while len(self._known) > self._cache_signatures_max or self._known_bytes > self._cache_bytes_max:
+            (_, message, _), _ = self._known.popitem(last=False)
+            self._known_bytes -= len(message)
 
 
 class RefusedSignatureError(Exception):

@@ -46,9 +46,11 @@ class Verifier:
     def submit(self, items: Sequence[SignatureItem], done: Done) -> bool:
         """Have `items` checked, then call `done(all_hold)` on the event loop.
 
-        Called at once when nothing is left to check. False when too many wait already: the caller
-        refuses the message as overload.
+        Called at once when nothing is left to check. False when too many wait already, or after `close`: the
+        caller refuses the message as overload.
         """
+        if self._closed:
+            return False
         unknown = [item for item in items if not self.checker.knows(item)]
         if not unknown:
             done(True)
@@ -56,7 +58,7 @@ class Verifier:
         if not self._running and len(unknown) <= INLINE_SIGNATURES_MAX:
             done(all(self.checker.check(*item) for item in unknown))
             return True
-        if self._closed or len(self._waiting) + len(unknown) > WAITING_SIGNATURES_MAX:
+        if len(self._waiting) + len(unknown) > WAITING_SIGNATURES_MAX:
             return False
         job = _Job(unknown, done)
         self._waiting.extend((job, item) for item in unknown)

@@ -1,0 +1,39 @@
+"""The command line `p2penergy`: one program, every job a subcommand.
+
+What lives here: the root command and the list of subcommands, each imported only when it is called,
+so that `p2penergy --help` is instant. What never does: the work itself.
+"""
+
+from importlib import import_module
+
+import click
+
+_COMMANDS = {
+    "audit": "p2penergy.cli.audit",
+    "ca": "p2penergy.cli.ca",
+    "committee": "p2penergy.cli.committee",
+    "demo": "p2penergy.cli.demo",
+    "simulate": "p2penergy.cli.simulate",
+    "start": "p2penergy.cli.start",
+}
+
+
+class _Lazy(click.Group):
+    """A group whose commands are modules, each with a command of the same name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of all subcommands, ascending."""
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of one subcommand."""
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(_COMMANDS[cmd_name]), cmd_name)
+        return command
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="p2penergy")
+def main() -> None:
+    """Neighbours trade solar energy: smart meters that agree by PBFT, with no central server."""

@@ -1,0 +1,101 @@
+"""What a node tells when asked: decided blocks, certified headers, its own state.
+
+Lives here: the answers to SYNC, HEADERS and QUERY. Never here: anything that changes the node. Blocks
+and headers prove themselves; an answer to a QUERY is this one node's word.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from p2penergy.digests import MerkleTree
+from p2penergy.messages import (
+    ANSWER_BYTES_MAX,
+    Answer,
+    Certificate,
+    Decided,
+    Digest,
+    Header,
+    HeadersRequest,
+    HeadersResponse,
+    Message,
+    ProvenReceipt,
+    Query,
+    SyncRequest,
+    SyncResponse,
+    decode_certificate,
+    encode,
+)
+from p2penergy.store import Store
+from transport import Mesh
+
+SYNC_BYTES_MAX = 2 * 1024 * 1024
+HEADERS_PER_ANSWER_MAX = 256
+
+
+class UnknownTopicError(Exception):
+    """No such topic, or nothing there; the text goes to the client."""
+
+
+class ReceiptProof(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One header, the certificate that decided it, and a receipt's path: checkable by anybody."""
+
+    header: Header
+    certificate: Certificate
+    receipts_root: Digest
+    receipts_count: int
+    proven: ProvenReceipt
+
+
+class Answers:
+    """Serves one node's store and status to its peers."""
+
+    def __init__(self, store: Store, mesh: Mesh, status: Callable[[], dict[str, Any]]) -> None:
+        self._store = store
+        self._mesh = mesh
+        self._topics: dict[str, Callable[[bytes], bytes]] = {
+            "status": lambda _argument: msgspec.json.encode(status()),
+            "proof": self._proof,
+        }
+
+    def on_sync(self, peer: bytes, message: Message) -> None:
+        """SYNC: as many blocks as were asked for, as fit into one answer."""
+        assert isinstance(message, SyncRequest)
+        tip = self._store.height()
+        found = self._store.blocks(message.height, message.count, SYNC_BYTES_MAX)
+        blocks = tuple(Decided(block, decode_certificate(certificate)) for block, certificate in found)
+        self._mesh.send(peer, encode(SyncResponse(tip, blocks)))
+
+    def on_headers(self, peer: bytes, message: Message) -> None:
+        """HEADERS: certified headers, for members and certified non-members alike."""
+        assert isinstance(message, HeadersRequest)
+        count = min(message.count, HEADERS_PER_ANSWER_MAX)
+        headers = tuple(self._store.headers(message.height, count))
+        self._mesh.send(peer, encode(HeadersResponse(headers)))
+
+    def on_query(self, peer: bytes, message: Message) -> None:
+        """QUERY: one topic."""
+        assert isinstance(message, Query)
+        try:
+            topic = self._topics.get(message.topic)
+            if topic is None:
+                known = ", ".join(sorted(self._topics))
+                raise UnknownTopicError(f"there is no topic {message.topic!r}; there are {known}")
+            body, ok = topic(message.argument), True
+            if len(body) > ANSWER_BYTES_MAX:
+                raise UnknownTopicError("the answer is too long; ask for less")
+        except UnknownTopicError as error:
+            body, ok = str(error).encode(), False
+        self._mesh.send(peer, encode(Answer(message.number, ok, body)))
+
+    def _proof(self, transaction_id: bytes) -> bytes:
+        found = self._store.transaction(transaction_id)
+        if found is None:
+            raise UnknownTopicError("no such transaction was decided here")
+        height, index = found
+        decided = self._store.decided(height)
+        tree = MerkleTree(decided.receipts)
+        ((header, certificate),) = self._store.headers(height, 1)
+        proven = ProvenReceipt(index, decided.receipts[index], tree.path(index))
+        return encode(ReceiptProof(header, certificate, tree.root, tree.count, proven))

@@ -1,0 +1,74 @@
+"""`p2penergy start`: run the node of one home until it is told to stop."""
+
+import asyncio
+import logging
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+from p2penergy import home as homes
+from p2penergy import logs, loops
+from p2penergy.cli.errors import as_user_error
+from p2penergy.config import ConfigError
+from p2penergy.home import Home, HomeError
+from p2penergy.node import Node, NodeHaltedError, make_mesh
+from p2penergy.store import Store, StoreError
+from transport import TransportError
+
+READY_LINE = "ready"
+log = logging.getLogger(__name__)
+
+
+async def _stdin_closed(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while await reader.read(4096):
+        pass
+    stop.set()
+
+
+async def _run(home: Home, store: Store, votes_lost: bool, until_stdin_closes: bool) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    watching = loop.create_task(_stdin_closed(stop)) if until_stdin_closes else None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    mesh = make_mesh(home)
+    node = Node(home, store, mesh, votes_lost=votes_lost)
+
+    def announce() -> None:
+        host, port = mesh.address
+        click.echo(f"{READY_LINE} {host}:{port}")
+        sys.stdout.flush()
+
+    try:
+        await node.run(stop, announce)
+    finally:
+        if watching is not None:
+            watching.cancel()
+
+
+@click.command()
+@click.option(
+    "--home",
+    "path",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The node's folder: config.toml, genesis.json, keys, ledger.",
+)
+@click.option(
+    "--votes-lost",
+    is_flag=True,
+    help="The vote store was lost: sign nothing until no vote of before can matter any more.",
+)
+@click.option("--until-stdin-closes", is_flag=True, help="End, too, when standard input is closed.")
+def start(path: Path, votes_lost: bool, until_stdin_closes: bool) -> None:
+    """Run the node of a home; prints `ready HOST:PORT` once it listens."""
+    with as_user_error(HomeError, ConfigError, StoreError, TransportError, NodeHaltedError):
+        home = homes.load(path)
+        logs.switch_on(home.config.log.level, home.config.log.format)
+        with Store.open(home.ledger_path, home.genesis.chain_id) as store:
+            loops.run(_run(home, store, votes_lost, until_stdin_closes))

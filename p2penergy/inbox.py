@@ -1,0 +1,183 @@
+"""From a frame to a verified event: everything hostile ends here.
+
+Lives here: decoding, who may send what, the refusals that need no signature, and the hand-over to the
+verifier. Never here: consensus rules, the ledger's rules. Owns the invariant that nothing reaches the
+core that did not decode canonically, come from somebody entitled to send it, and verify; and that a
+refusal is counted by its code and never stops the node. Implements CONSENSUS section 5.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from p2penergy.consensus.effects import Adopted, Event, Received
+from p2penergy.consensus.replica import Replica
+from p2penergy.ledger import Ledger
+from p2penergy.messages import (
+    Answer,
+    BlockRequest,
+    BlockResponse,
+    Commit,
+    Decided,
+    Evidence,
+    HeadersRequest,
+    HeadersResponse,
+    MalformedMessageError,
+    Message,
+    Prepare,
+    PrePrepare,
+    Query,
+    Refused,
+    Reply,
+    Request,
+    Status,
+    SyncRequest,
+    SyncResponse,
+    ViewChange,
+    VoteKind,
+    decode_block,
+    decode_message,
+)
+from p2penergy.peers import participant_of
+from p2penergy.rate import TokenBucket
+from p2penergy.signing import (
+    RefusedSignatureError,
+    SignatureItem,
+    Verified,
+    certificate_items,
+    message_items,
+)
+from p2penergy.verifier import Verifier
+
+PEERS_REMEMBERED_MAX = 8_192
+
+Handler = Callable[[bytes, Message], None]
+
+_FOR_CORE = (
+    PrePrepare | Prepare | Commit | ViewChange | Decided | Status | BlockRequest | BlockResponse | Evidence
+)
+_FOR_CLIENTS = Reply | Answer | Refused | HeadersResponse
+
+
+class Inbox:
+    """Takes frames from the mesh; gives events to the core and requests to their handlers."""
+
+    def __init__(
+        self,
+        replica: Replica,
+        ledger: Ledger,
+        verifier: Verifier,
+        chain_id: bytes,
+        drive: Callable[[Event], None],
+        handlers: dict[type[Message], Handler],
+        frames_per_s_max: int,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._replica = replica
+        self._ledger = ledger
+        self._verifier = verifier
+        self._chain_id = chain_id
+        self._drive = drive
+        self._handlers = handlers
+        self._frames_per_s_max = frames_per_s_max
+        self._now_ms = now_ms
+        self._buckets: dict[bytes, TokenBucket] = {}
+        self.refused: Counter[str] = Counter()
+
+    def on_frame(self, peer: bytes, payload: bytes) -> None:
+        """One frame from an authenticated peer."""
+        if not self._bucket(peer).take(self._now_ms()):
+            self.refused["rate"] += 1
+            return
+        try:
+            message = decode_message(payload)
+        except MalformedMessageError as error:
+            self.refused[error.code] += 1
+            return
+        if not isinstance(message, HeadersRequest) and self._ledger.public_key(participant_of(peer)) is None:
+            # A certified non-member may do nothing but ask for headers.
+            self.refused["not_a_member"] += 1
+            return
+        self._dispatch(peer, message, payload)
+
+    def forget(self, peer: bytes) -> None:
+        """The peer is gone."""
+        self._buckets.pop(peer, None)
+
+    def _bucket(self, peer: bytes) -> TokenBucket:
+        bucket = self._buckets.get(peer)
+        if bucket is None:
+            while len(self._buckets) >= PEERS_REMEMBERED_MAX:
+                del self._buckets[next(iter(self._buckets))]
+            bucket = TokenBucket(self._frames_per_s_max, self._frames_per_s_max, self._now_ms())
+            self._buckets[peer] = bucket
+        return bucket
+
+    def _dispatch(self, peer: bytes, message: Message, payload: bytes) -> None:
+        if isinstance(message, _FOR_CORE):
+            self._to_core(peer, message, payload)
+        elif isinstance(message, SyncResponse):
+            for decided in message.blocks:
+                self._adopt(peer, decided)
+        elif isinstance(message, _FOR_CLIENTS):
+            self.refused["not_for_nodes"] += 1
+        else:
+            assert isinstance(message, Request | Query | SyncRequest | HeadersRequest)
+            self._handlers[type(message)](peer, message)
+
+    def _to_core(self, peer: bytes, message: Message, payload: bytes) -> None:
+        code = self._replica.admit(message, peer)
+        if code is not None:
+            self.refused[code] += 1
+            return
+        try:
+            items = message_items(message, self._chain_id, self._ledger.public_key)
+            warm = self._warm_items(message)
+        except (MalformedMessageError, RefusedSignatureError) as error:
+            self.refused[error.code] += 1
+            return
+        done = partial(self._verified, peer, message, payload)
+        # First the transactions, whatever the result, so that the core finds them all known.
+        self._verify(warm, lambda _good: self._verify(items, done))
+
+    def _verify(self, items: list[SignatureItem], done: Callable[[bool], None]) -> None:
+        if not items:
+            done(True)
+        elif not self._verifier.submit(items, done):
+            self.refused["overload"] += 1
+
+    def _verified(self, peer: bytes, message: Message, payload: bytes, good: bool) -> None:
+        if not good:
+            self.refused["bad_signature"] += 1
+            return
+        self._drive(Received(Verified(message, payload), peer))
+
+    def _warm_items(self, message: Message) -> list[SignatureItem]:
+        # The ledger asks for these signatures when it executes the block; the threads are faster.
+        # Which of them hold is the ledger's business: a bad one can be a lawful decline.
+        if isinstance(message, PrePrepare | BlockResponse | Decided):
+            return self._transaction_items(decode_block(message.block).transactions)
+        return []
+
+    def _transaction_items(self, transactions: Iterable[bytes]) -> list[SignatureItem]:
+        items: list[SignatureItem] = []
+        for transaction in transactions:
+            items.extend(self._ledger.signature_items(transaction))
+        return items
+
+    def _adopt(self, peer: bytes, decided: Decided) -> None:
+        # The core checks the certificate against the committee it computes; here the signatures are
+        # only looked at early, all together, so that the core finds them known.
+        items: list[SignatureItem] = []
+        try:
+            items.extend(
+                certificate_items(
+                    decided.certificate, VoteKind.COMMIT, self._chain_id, self._ledger.public_key
+                )
+            )
+            items.extend(self._transaction_items(decode_block(decided.block).transactions))
+        except (MalformedMessageError, RefusedSignatureError):
+            # A newer member may have signed; the core decides when it gets there.
+            items = []
+        event = Adopted(decided.block, decided.certificate, peer)
+        self._verify(items, lambda _good: self._drive(event))

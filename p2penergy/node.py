@@ -1,0 +1,244 @@
+"""The node: an actor that turns frames and time into steps of the core, and effects into IO.
+
+Lives here: putting the parts together, starting and stopping them. Never here: rules of consensus or
+ledger, bytes on sockets. Owns the tasks and the clock of one node. One event loop, one core, one store:
+everything that decides runs on the loop, signature checks and disk writes on threads.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from p2penergy.answers import Answers
+from p2penergy.config import parse_address
+from p2penergy.consensus.effects import Decision, Effects, Pending, Restored
+from p2penergy.consensus.replica import Replica
+from p2penergy.coordinator import Coordinator, wall_clock_ms
+from p2penergy.home import Home
+from p2penergy.inbox import Inbox
+from p2penergy.ledger import Ledger
+from p2penergy.membership.certificates import participant_id
+from p2penergy.messages import Decided, HeadersRequest, Message, Query, Request, SyncRequest
+from p2penergy.outbox import Outbox
+from p2penergy.replies import Replies
+from p2penergy.requests import Requests
+from p2penergy.signing import EcdsaChecker
+from p2penergy.store import Store
+from p2penergy.verifier import Verifier
+from transport import Mesh, TcpMesh
+
+log = logging.getLogger(__name__)
+
+
+class NodeHaltedError(Exception):
+    """The node stopped itself rather than break a promise; the sentence says why."""
+
+
+def open_ledger(home: Home, store: Store, checker: EcdsaChecker) -> Ledger:
+    """The ledger at the store's tip."""
+    height = store.height()
+    if not height:
+        return Ledger(home.genesis, checker)
+    return Ledger.restore(home.genesis, checker, height, store.current_state())
+
+
+def make_mesh(home: Home) -> TcpMesh:
+    """The TCP mesh of a node: validators dial each other, everybody else dials in."""
+    return TcpMesh(
+        name=home.signer.participant_id,
+        listen=parse_address(home.config.node.listen),
+        tls=home.tls if home.config.node.tls else None,
+        identify=participant_id,
+        network=home.genesis.chain_id,
+    )
+
+
+class Node:
+    """One validator or observer."""
+
+    def __init__(
+        self,
+        home: Home,
+        store: Store,
+        mesh: Mesh,
+        now_ms: Callable[[], int] = wall_clock_ms,
+        votes_lost: bool = False,
+    ) -> None:
+        self.home = home
+        self.store = store
+        self.mesh = mesh
+        self._name = home.signer.participant_id
+        settings = home.config.node
+        checker = EcdsaChecker()
+        self.ledger = open_ledger(home, store, checker)
+        self.verifier = Verifier(checker, settings.verify_threads)
+        chain_id = home.genesis.chain_id
+        self.replica = Replica(
+            home.signer,
+            home.genesis,
+            self.ledger,
+            home.hash_chain,
+            checker,
+            self._restored(votes_lost, now_ms),
+        )
+        self.replies = Replies(home.signer, chain_id, mesh, store)
+        self.coordinator = Coordinator(self.replica, self._perform, now_ms)
+        self.outbox = Outbox(store, mesh, self._everybody, self._publish, self._halt)
+        self.requests = Requests(
+            self.ledger, self.verifier, mesh, self._committee, self._pending, self.replies.answer_again
+        )
+        answers = Answers(store, mesh, self.status)
+        self.inbox = Inbox(
+            self.replica,
+            self.ledger,
+            self.verifier,
+            chain_id,
+            self.coordinator.drive,
+            {
+                Request: self.requests.on_request,
+                Query: answers.on_query,
+                SyncRequest: answers.on_sync,
+                HeadersRequest: answers.on_headers,
+            },
+            settings.frames_per_s_max,
+            now_ms,
+        )
+        self.refused: Counter[str] = Counter()
+        self._halted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def run(self, stop: asyncio.Event, started: Callable[[], None] = lambda: None) -> None:
+        """Take part until `stop` is set; `started` is called once the node listens.
+
+        Raises:
+            NodeHaltedError: the disk failed, or the node found its own state broken.
+        """
+        asyncio.get_running_loop().set_exception_handler(self._on_loop_error)
+        await self.start()
+        started()
+        stopping = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait({stopping, self._halted}, return_when=asyncio.FIRST_COMPLETED)
+            if self._halted.done():
+                self._halted.result()
+        finally:
+            stopping.cancel()
+            await self.stop()
+
+    async def start(self) -> None:
+        """Listen, dial, and begin with what was stored."""
+        await self.mesh.start(self)
+        for name, address in self.home.config.peers.items():
+            peer = bytes.fromhex(name)
+            if peer != self._name:
+                self.mesh.set_address(peer, *parse_address(address))
+        self.coordinator.start()
+        log.info("started", extra={"height": self.store.height(), "name": self._name.hex()})
+
+    async def stop(self) -> None:
+        """Stop sending, then close the links; the store is closed by whoever opened it."""
+        self.coordinator.stop()
+        self.outbox.stop()
+        self.verifier.close()
+        await self.mesh.stop()
+        if not self._halted.done():
+            self._halted.cancel()
+
+    def status(self) -> dict[str, Any]:
+        """What this node says of itself, for people and for the demo."""
+        tip = self.replica.tip_height
+        leaders = self.coordinator.leaders
+        return {
+            "name": self._name.hex(),
+            "height": tip,
+            "slot": self.replica.tip_slot,
+            "view": self.replica.view,
+            "state_root": self.ledger.state_root.hex(),
+            "pending": len(self.ledger.pool),
+            "peers": len(self.mesh.connected()),
+            "blocks_by_leader": {k.hex(): v for k, v in sorted(leaders.blocks_by_leader.items())},
+            "leader_mismatches": leaders.mismatches,
+            "refused": dict(sorted(self.refusals().items())),
+            "transport": dict(self.mesh.counters()),
+        }
+
+    def refusals(self) -> Counter[str]:
+        """Everything refused so far, by code."""
+        return self.refused + self.inbox.refused + self.requests.refused
+
+    # ---- the mesh's handler -------------------------------------------------------------------
+
+    def on_frame(self, peer: bytes, payload: bytes) -> None:
+        """A frame from an authenticated peer."""
+        self.inbox.on_frame(peer, payload)
+
+    def on_peer_up(self, peer: bytes) -> None:
+        """A link is there."""
+        log.debug("peer up", extra={"peer": peer.hex()})
+
+    def on_peer_down(self, peer: bytes, reason: str) -> None:
+        """A link is gone."""
+        self.inbox.forget(peer)
+        log.debug("peer down", extra={"peer": peer.hex(), "reason": reason})
+
+    # ---- inside -------------------------------------------------------------------------------
+
+    def _restored(self, votes_lost: bool, now_ms: Callable[[], int]) -> Restored:
+        restored = self.store.restored()
+        if not votes_lost:
+            return restored
+        rules = self.home.genesis.consensus
+        slot = max(0, now_ms() - rules.t0_ms) // rules.alpha_ms
+        return Restored(tip=restored.tip, amnesia_slot=slot)
+
+    def _perform(self, effects: Effects) -> None:
+        for refusal in effects.refused:
+            self.refused[refusal.code] += 1
+        for evidence in effects.evidence:
+            log.warning("equivocation", extra={"member": evidence.sender.hex()})
+        self.outbox.perform(effects)
+
+    def _publish(self, decision: Decision) -> None:
+        header = decision.block.header
+        log.info(
+            "decided",
+            extra={
+                "height": decision.height,
+                "slot": header.slot,
+                "view": decision.view,
+                "transactions": len(decision.block.transactions),
+                "caught_up": decision.caught_up,
+            },
+        )
+        if not decision.caught_up:
+            self.replies.publish(decision)
+
+    def _pending(self) -> None:
+        self.coordinator.drive(Pending())
+
+    def _committee(self) -> Iterable[bytes]:
+        return (m for m in self.replica.committee(self.replica.height).members if m != self._name)
+
+    def _everybody(self, message: Message) -> Iterable[bytes]:
+        members = set(self._committee())
+        if isinstance(message, Decided):
+            # Every full member follows the chain, committee or not.
+            members.update(bytes.fromhex(name) for name in self.home.config.peers)
+            members.discard(self._name)
+        return members
+
+    def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        # Whatever escapes a callback is a fault of our own: stop, keep the data, say so.
+        error = context.get("exception")
+        if isinstance(error, Exception):
+            self._halt(error)
+        else:
+            loop.default_exception_handler(context)
+
+    def _halt(self, error: Exception) -> None:
+        if not self._halted.done():
+            log.error("halted", extra={"error": str(error)}, exc_info=error)
+            self.coordinator.stop()
+            self.outbox.stop()
+            self._halted.set_exception(NodeHaltedError(f"{type(error).__name__}: {error}"))

@@ -1,0 +1,64 @@
+"""REPLY: one signature per block, each party gets its own receipts with their paths.
+
+Lives here: who is told about a receipt, and the frames that tell it. Never here: when (the outbox
+publishes a decision only after it is durable). Implements CONSENSUS section 8 and the notices to both
+parties of LEDGER section 5.
+"""
+
+from collections.abc import Sequence
+
+from p2penergy.consensus.effects import Decision
+from p2penergy.digests import MerkleTree
+from p2penergy.ledger import parties_of
+from p2penergy.messages import ProvenReceipt, Reply, encode, reply_statement
+from p2penergy.peers import participant_of
+from p2penergy.signing import Signer
+from p2penergy.store import Store
+from transport import Mesh
+
+
+class Replies:
+    """Answers the clients of one node."""
+
+    def __init__(self, signer: Signer, chain_id: bytes, mesh: Mesh, store: Store) -> None:
+        self._signer = signer
+        self._chain_id = chain_id
+        self._mesh = mesh
+        self._store = store
+
+    def publish(self, decision: Decision) -> None:
+        """Tell every connected party of a decided block."""
+        receipts = decision.outcome.receipts
+        peers: dict[bytes, list[bytes]] = {}
+        for peer in self._mesh.connected():
+            peers.setdefault(participant_of(peer), []).append(peer)
+        concerned: dict[bytes, list[int]] = {}
+        for index, receipt in enumerate(receipts):
+            for party in parties_of(receipt):
+                for peer in peers.get(party, ()):
+                    concerned.setdefault(peer, []).append(index)
+        if concerned:
+            self._send(decision.height, decision.digest, receipts, concerned)
+
+    def answer_again(self, peer: bytes, transaction_id: bytes) -> bool:
+        """Repeat the reply to a transaction decided long ago; False: it never was."""
+        found = self._store.transaction(transaction_id)
+        if found is None:
+            return False
+        height, index = found
+        decided = self._store.decided(height)
+        self._send(height, decided.digest, decided.receipts, {peer: [index]})
+        return True
+
+    def _send(
+        self, height: int, block: bytes, receipts: Sequence[bytes], concerned: dict[bytes, list[int]]
+    ) -> None:
+        tree = MerkleTree(receipts)
+        me = self._signer.participant_id
+        signature = self._signer.sign(
+            reply_statement(self._chain_id, me, height, block, tree.root, tree.count)
+        )
+        for peer, indices in concerned.items():
+            proven = tuple(ProvenReceipt(i, receipts[i], tree.path(i)) for i in indices)
+            reply = Reply(me, height, block, tree.root, tree.count, signature, proven)
+            self._mesh.send(peer, encode(reply))

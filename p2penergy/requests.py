@@ -1,0 +1,93 @@
+"""Clients' requests: into the pool once their signatures hold, and once on to the committee.
+
+Lives here: admission of transactions and their one relay. Never here: what a transaction means (the
+ledger's pool decides), replies. Owns the invariant that a transaction enters the pool only with a valid
+signature of its submitter. Implements CONSENSUS section 8 on the member's side.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from p2penergy.ledger import Ledger
+from p2penergy.messages import MalformedMessageError, Message, Refused, Request, encode
+from p2penergy.verifier import Verifier
+from transport import Mesh
+
+RELAY_TRANSACTIONS_MAX = 2_000
+
+
+class Requests:
+    """Admits transactions of one node."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        verifier: Verifier,
+        mesh: Mesh,
+        committee: Callable[[], Iterable[bytes]],
+        pending: Callable[[], None],
+        answer_again: Callable[[bytes, bytes], bool],
+    ) -> None:
+        self._ledger = ledger
+        self._verifier = verifier
+        self._mesh = mesh
+        self._committee = committee
+        self._pending = pending
+        self._answer_again = answer_again
+        self._to_relay: list[bytes] = []
+        self._flush_due = False
+        self.refused: Counter[str] = Counter()
+
+    def on_request(self, peer: bytes, message: Message) -> None:
+        """A REQUEST from a client, or relayed by another member."""
+        assert isinstance(message, Request)
+        for transaction in message.transactions:
+            self._consider(peer, transaction, message.relayed)
+
+    def _consider(self, peer: bytes, transaction: bytes, relayed: bool) -> None:
+        try:
+            submitter, *others = self._ledger.signature_items(transaction)
+        except MalformedMessageError as error:
+            self.refused[error.code] += 1
+            return
+
+        def checked(good: bool) -> None:
+            if not good:
+                self.refused["bad_signature"] += 1
+                return
+            self._admit(peer, transaction, relayed)
+
+        # A wrong signature of the counterparty is no reason to refuse: the ledger declines the
+        # contract and says so to both (LEDGER section 5). Looked at early, it is known by then.
+        if others:
+            self._verifier.submit(others, _known)
+        if not self._verifier.submit([submitter], checked):
+            self.refused["overload"] += 1
+
+    def _admit(self, peer: bytes, transaction: bytes, relayed: bool) -> None:
+        result = self._ledger.pool.add(transaction)
+        if not result.accepted:
+            self.refused[result.code] += 1
+            if not relayed and not self._answer_again(peer, result.transaction_id):
+                refused = Refused(result.transaction_id, result.code, result.sentence)
+                self._mesh.send(peer, encode(refused))
+            return
+        if not relayed:
+            self._to_relay.append(transaction)
+        if not self._flush_due:
+            self._flush_due = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        # One relay frame and one step of the core for everything that the same turn admitted.
+        self._flush_due = False
+        waiting, self._to_relay = self._to_relay, []
+        for start in range(0, len(waiting), RELAY_TRANSACTIONS_MAX):
+            part = tuple(waiting[start : start + RELAY_TRANSACTIONS_MAX])
+            self._mesh.broadcast(self._committee(), encode(Request(part, relayed=True)))
+        self._pending()
+
+
+def _known(_good: bool) -> None:
+    """The result is in the checker's cache."""
