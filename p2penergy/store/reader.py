@@ -1,0 +1,237 @@
+"""Reading what is durable, from any thread.
+
+Lives here: every question that the node, the gateway and the audit ask of the file. Never here: writing.
+Owns the invariant that no block, certificate or vote is handed out whose checksum does not fit it: a damaged
+row is an error that names it. Versions carry none: the state root in the headers vouches for them.
+Implements the reading half of CONSENSUS section 6 and the history of LEDGER section 3.
+"""
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from p2penergy.consensus.effects import BlockRecord, PreparedRecord, Restored, VoteRecord
+from p2penergy.messages import (
+    Block,
+    Certificate,
+    Header,
+    MalformedMessageError,
+    VoteKind,
+    decode_block,
+    decode_certificate,
+)
+from p2penergy.store.errors import REFETCH, StoreError, corrupt
+from p2penergy.store.limits import HEADER_BYTES_MAX, HISTORY_VERSIONS_MAX, READERS_MAX
+from p2penergy.store.ports import HistoryEntry
+from p2penergy.store.prefix import header_of_prefix
+from p2penergy.store.schema import checksum, connect_reader
+
+_DECIDED = (
+    "SELECT d.height, d.block_id, d.certificate, d.first_transaction, d.checksum,"
+    " b.height, b.digest, b.block, b.checksum"
+    " FROM decisions d LEFT JOIN blocks b ON b.id = d.block_id WHERE d.height"
+)
+_HISTORY = """
+WITH RECURSIVE past (number, height, idx, stage, value, previous) AS (
+    SELECT v.number, v.height, v.idx, v.stage, v.value, v.previous
+    FROM keys JOIN versions v ON v.number = keys.latest WHERE keys.key = ?
+    UNION ALL
+    -- A damaged pointer must not lead in circles.
+    SELECT v.number, v.height, v.idx, v.stage, v.value, v.previous
+    FROM past JOIN versions v ON v.number = past.previous WHERE v.number < past.number
+)
+SELECT past.height, past.idx, past.stage, past.value, t.transaction_id
+FROM past
+LEFT JOIN decisions d ON d.height = past.height
+LEFT JOIN transactions t
+    ON t.number = d.first_transaction + past.idx AND t.height = past.height AND t.idx = past.idx
+WHERE past.height <= ? LIMIT ?
+"""
+_HEIGHT_MAX = 2**63 - 1
+
+
+class Reader:
+    """Questions to a ledger file; connections are made as needed and lent to one thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._idle: list[sqlite3.Connection] = []
+        self._places = threading.BoundedSemaphore(READERS_MAX)
+
+    def close(self) -> None:
+        """Close the idle connections; questions under way must have ended."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def restored(self) -> Restored:
+        """The tip and all that was signed at the height above it.
+
+        Raises:
+            StoreError: a row of these is damaged.
+        """
+        with self._lend() as connection:
+            connection.execute("BEGIN")
+            try:
+                return _restored(connection)
+            finally:
+                connection.execute("COMMIT")
+
+    def current_state(self) -> Iterator[tuple[bytes, bytes]]:
+        """Every key that has a value after the tip, ascending."""
+        with self._lend() as connection:
+            yield from connection.execute("SELECT key, value FROM state ORDER BY key")
+
+    def tip(self) -> int:
+        """Height of the last decided block; 0 at genesis."""
+        with self._lend() as connection:
+            return _tip(connection)
+
+    def block(self, height: int) -> tuple[bytes, bytes] | None:
+        """Block and certificate bytes of a decided height, None above the tip.
+
+        Raises:
+            StoreError: the row is damaged.
+        """
+        with self._lend() as connection:
+            row = connection.execute(f"{_DECIDED} = ?", (height,)).fetchone()
+            return None if row is None else _checked_pair(row)
+
+    def blocks(self, first: int, count: int, bytes_max: int) -> list[tuple[bytes, bytes]]:
+        """Decided blocks from `first` on: at most `count`, and `bytes_max` unless the first is larger."""
+        found: list[tuple[bytes, bytes]] = []
+        total_bytes = 0
+        with self._lend() as connection:
+            for row in connection.execute(f"{_DECIDED} >= ? ORDER BY d.height LIMIT ?", (first, count)):
+                pair = _checked_pair(row)
+                total_bytes += len(pair[0]) + len(pair[1])
+                if found and total_bytes > bytes_max:
+                    break
+                found.append(pair)
+        return found
+
+    def headers(self, first: int, count: int) -> list[tuple[Header, Certificate]]:
+        """Decided headers from `first` on with their certificates, at most `count`.
+
+        Reads only the beginning of each block. A header vouches for itself: its digest is checked.
+        """
+        found = []
+        with self._lend() as connection:
+            rows = connection.execute(
+                "SELECT d.height, d.block_id, d.certificate, d.first_transaction, d.checksum, b.digest"
+                " FROM decisions d LEFT JOIN blocks b ON b.id = d.block_id"
+                " WHERE d.height >= ? ORDER BY d.height LIMIT ?",
+                (first, count),
+            )
+            for *decision, digest in rows:
+                _check("decisions", f"height {decision[0]}", decision)
+                with connection.blobopen("blocks", "block", decision[1], readonly=True) as blob:
+                    prefix = blob.read(HEADER_BYTES_MAX)
+                header = header_of_prefix(prefix, digest)
+                if header is None:
+                    raise corrupt("blocks", f"height {decision[0]}", "the header does not fit its digest")
+                found.append((header, decode_certificate(decision[2])))
+        return found
+
+    def history(
+        self, key: bytes, height_max: int | None = None, count_max: int = HISTORY_VERSIONS_MAX
+    ) -> list[HistoryEntry]:
+        """Versions of a key up to a height, oldest first; the newest `count_max` of them."""
+        newest = _HEIGHT_MAX if height_max is None else height_max
+        with self._lend() as connection:
+            rows = connection.execute(_HISTORY, (key, newest, min(count_max, HISTORY_VERSIONS_MAX)))
+            return [HistoryEntry(*row) for row in rows][::-1]
+
+    def transaction(self, transaction_id: bytes) -> tuple[int, int] | None:
+        """Height and index of a decided transaction."""
+        with self._lend() as connection:
+            row = connection.execute(
+                "SELECT height, idx FROM transactions"
+                " WHERE substr(transaction_id, 1, 8) = ? AND transaction_id = ?",
+                (transaction_id[:8], transaction_id),
+            ).fetchone()
+            return None if row is None else (row[0], row[1])
+
+    def votes(self, height: int) -> list[VoteRecord]:
+        """Own votes of one height, in the order of storing."""
+        with self._lend() as connection:
+            return list(_votes(connection, height))
+
+    @contextlib.contextmanager
+    def _lend(self) -> Iterator[sqlite3.Connection]:
+        with self._places:
+            connection = None
+            try:
+                connection = self._idle.pop() if self._idle else connect_reader(self._path)
+                yield connection
+            except sqlite3.DatabaseError as error:
+                raise StoreError(f"The ledger {self._path} can't be read: {error}. {REFETCH}") from error
+            finally:
+                if connection is not None:
+                    self._idle.append(connection)
+
+
+def _check(table: str, row: str, columns: list[int | bytes] | tuple[int | bytes, ...]) -> None:
+    """Compare a row's last column with the checksum of the others."""
+    if any(not isinstance(column, int | bytes) for column in columns):
+        raise corrupt(table, row, "a column is missing or of another type")
+    if checksum(*columns[:-1]) != columns[-1]:
+        raise corrupt(table, row, "its contents do not fit its checksum")
+
+
+def _checked_pair(row: tuple[int | bytes, ...]) -> tuple[bytes, bytes]:
+    where = f"height {row[0]!r}"
+    _check("decisions", where, row[:5])
+    _check("blocks", where, row[5:])
+    if row[5] != row[0]:
+        raise corrupt("decisions", where, "it names the block of another height")
+    return bytes(row[7]), bytes(row[2])
+
+
+def _tip(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("SELECT coalesce(max(height), 0) FROM decisions").fetchone()[0])
+
+
+def _votes(connection: sqlite3.Connection, height: int) -> Iterator[VoteRecord]:
+    rows = connection.execute(
+        "SELECT kind, height, view, slot, digest, message, checksum FROM votes WHERE height = ? ORDER BY id",
+        (height,),
+    )
+    for row in rows:
+        _check("votes", f"height {height}, kind {row[0]!r}, view {row[2]!r}", row)
+        kind, _, view, slot, digest, message, _ = row
+        yield VoteRecord(VoteKind(kind), height, view, slot, digest, message)
+
+
+def _restored(connection: sqlite3.Connection) -> Restored:
+    tip = _tip(connection)
+    height = tip + 1
+    view = connection.execute("SELECT * FROM views WHERE height = ?", (height,)).fetchone()
+    if view is not None:
+        _check("views", f"height {height}", view)
+    prepared = connection.execute("SELECT * FROM prepared WHERE height = ?", (height,)).fetchone()
+    if prepared is not None:
+        _check("prepared", f"height {height}", prepared)
+    blocks = connection.execute(
+        "SELECT height, digest, block, checksum FROM blocks WHERE height = ? ORDER BY id", (height,)
+    ).fetchall()
+    for row in blocks:
+        _check("blocks", f"height {height}, undecided", row)
+    amnesia = connection.execute("SELECT value FROM about WHERE name = 'amnesia_slot'").fetchone()
+    return Restored(
+        tip=_decoded_tip(connection, tip) if tip else None,
+        view=None if view is None else view[1],
+        votes=tuple(_votes(connection, height)),
+        blocks=tuple(BlockRecord(*row[:3]) for row in blocks),
+        prepared=None if prepared is None else PreparedRecord(*prepared[:4]),
+        amnesia_slot=None if amnesia is None else int(amnesia[0]),
+    )
+
+
+def _decoded_tip(connection: sqlite3.Connection, tip: int) -> tuple[Block, Certificate]:
+    block, certificate = _checked_pair(connection.execute(f"{_DECIDED} = ?", (tip,)).fetchone())
+    try:
+        return decode_block(block), decode_certificate(certificate)
+    except MalformedMessageError as error:
+        raise corrupt("blocks", f"height {tip}", str(error)) from error
