@@ -26,6 +26,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509 import verification
 from cryptography.x509.oid import SignatureAlgorithmOID
 
@@ -35,6 +36,11 @@ from p2penergy.membership.profile import Person
 from p2penergy.signing import public_key_bytes
 
 E = TypeVar("E", bound=x509.ExtensionType)
+
+# What the parser raises for bytes that a peer made up. An unknown version is no ValueError there,
+# and a serial number below one is only a warning, which counts where warnings are errors; where
+# they are not, the signature does not verify.
+_UNREADABLE = (ValueError, x509.InvalidVersion, CryptographyDeprecationWarning)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +138,7 @@ def load_authority(pem: bytes) -> x509.Certificate:
         certificate = x509.load_pem_x509_certificate(pem)
         extensions = certificate.extensions
         is_ca = extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+    except (*_UNREADABLE, x509.ExtensionNotFound, x509.DuplicateExtension):
         raise CertificateRefused(
             RefusalCode.GARBAGE, "This is not the PEM certificate of an authority."
         ) from None
@@ -224,7 +230,7 @@ def _open(
         )
     try:
         certificate = x509.load_der_x509_certificate(der)
-    except ValueError:
+    except _UNREADABLE:
         raise CertificateRefused(RefusalCode.GARBAGE, "These bytes are not a certificate in DER.") from None
     key = _p256_key(certificate)
     if certificate.signature_algorithm_oid != SignatureAlgorithmOID.ECDSA_WITH_SHA256:

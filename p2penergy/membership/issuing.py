@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
@@ -27,6 +28,7 @@ from p2penergy.membership.profile import Person
 
 # A meter whose clock runs behind must not refuse a certificate issued a moment ago.
 BACKDATED = timedelta(hours=1)
+REVOCATION_LIST_BYTES_MAX = 8 * 1024 * 1024  # 50,000 entries of some 50 bytes, as PEM, and room
 _PSEUDONYM_TAG = b"p2penergy/meter-pseudonym/1\0"
 
 
@@ -149,22 +151,20 @@ def read_revocation_list(pem: bytes, authority: x509.Certificate) -> frozenset[i
     Raises :class:`CertificateRefused` for garbage or another signer. A list that is past its
     next update is still used: forgetting revocations would be worse than missing the newest.
     """
+    if len(pem) > REVOCATION_LIST_BYTES_MAX:
+        raise CertificateRefused(RefusalCode.OVERSIZE, "The revocation list is too large.")
     key = authority.public_key()
     try:
         revocations = x509.load_pem_x509_crl(pem)
-        by_authority = (
-            isinstance(key, ec.EllipticCurvePublicKey)
-            and revocations.issuer == authority.subject
-            and revocations.is_signature_valid(key)
-        )
-        serials = frozenset(entry.serial_number for entry in revocations)
-    except (ValueError, TypeError):
+        signed = isinstance(key, ec.EllipticCurvePublicKey) and revocations.is_signature_valid(key)
+    except (ValueError, TypeError, x509.InvalidVersion, UnsupportedAlgorithm):
         raise CertificateRefused(RefusalCode.GARBAGE, "This is not a revocation list in PEM.") from None
-    if not by_authority:
+    # Names and entries are looked at only once the authority's signature is known to be on them.
+    if not signed or revocations.issuer != authority.subject:
         raise CertificateRefused(
             RefusalCode.WRONG_ISSUER, "The revocation list is not signed by this authority."
         )
-    return serials
+    return frozenset(entry.serial_number for entry in revocations)
 
 
 def meter_pseudonym(community_secret: bytes, meter_serial: str) -> bytes:

@@ -103,7 +103,7 @@ class TestFolder:
     @pytest.mark.parametrize("name", ["ca.key", "community.secret", "index.json", "."])
     def test_rights_of_others_are_refused_with_the_remedy(self, folder: Path, name: str) -> None:
         (folder / name).chmod(0o744)
-        with pytest.raises(KeyFileError, match="chmod [67]00"):
+        with pytest.raises(KeyFileError, match=r"chmod [67]00"):
             Authority.open(folder)
 
     def test_the_passphrase_guards_key_and_secret(self, tmp_path: Path) -> None:

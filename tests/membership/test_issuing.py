@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from hypothesis import given
 from hypothesis import strategies as st
 
+from p2penergy.membership import issuing
 from p2penergy.membership.errors import CertificateRefused, RefusalCode
 from p2penergy.membership.issuing import (
     BACKDATED,
@@ -37,6 +39,9 @@ def list_of(*serials: int, key: DeviceKey = KEY, authority: x509.Certificate = A
         issued_at=NOW,
         next_update=NOW + timedelta(days=1),
     )
+
+
+REVOKED = list_of(7, 9)
 
 
 def test_validity_begins_a_little_early_and_needs_a_time_zone() -> None:
@@ -93,6 +98,34 @@ def test_garbage_is_no_revocation_list(pem: bytes) -> None:
     with pytest.raises(CertificateRefused) as caught:
         read_revocation_list(pem, AUTHORITY)
     assert caught.value.code is RefusalCode.GARBAGE
+
+
+@given(st.integers(0, 400), st.integers(1, 255))
+def test_an_altered_byte_never_changes_what_is_revoked(place: int, mask: int) -> None:
+    der = bytearray(x509.load_pem_x509_crl(REVOKED).public_bytes(serialization.Encoding.DER))
+    der[place % len(der)] ^= mask
+    body = base64.encodebytes(bytes(der))
+    try:
+        found = read_revocation_list(
+            b"-----BEGIN X509 CRL-----\n" + body + b"-----END X509 CRL-----\n", AUTHORITY
+        )
+    except CertificateRefused:
+        return
+    assert found == {7, 9}
+
+
+def test_an_unknown_version_or_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    der = x509.load_pem_x509_crl(REVOKED).public_bytes(serialization.Encoding.DER)
+    assert b"\x02\x01\x01" in der
+    body = base64.encodebytes(der.replace(b"\x02\x01\x01", b"\x02\x01\x07", 1))
+    pem = b"-----BEGIN X509 CRL-----\n" + body + b"-----END X509 CRL-----\n"
+    with pytest.raises(CertificateRefused) as caught:
+        read_revocation_list(pem, AUTHORITY)
+    assert caught.value.code is RefusalCode.GARBAGE
+    monkeypatch.setattr(issuing, "REVOCATION_LIST_BYTES_MAX", 100)
+    with pytest.raises(CertificateRefused) as caught:
+        read_revocation_list(REVOKED, AUTHORITY)
+    assert caught.value.code is RefusalCode.OVERSIZE
 
 
 def test_a_revocation_list_carries_number_and_reason() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ssl
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -218,6 +219,18 @@ class TestDevice:
     @given(st.integers(0, 600))
     def test_any_cut_is_garbage(self, length: int) -> None:
         refused(GENUINE[: length % len(GENUINE)], RefusalCode.GARBAGE)
+
+    @pytest.mark.parametrize(
+        ("genuine", "altered"),
+        [("a003020102", "a003020103"), ("02014d", "0201cd"), ("02014d", "020100")],
+        ids=["version 4", "negative serial", "serial 0"],
+    )
+    def test_fields_that_the_parser_itself_stumbles_over(self, genuine: str, altered: str) -> None:
+        der = GENUINE.replace(bytes.fromhex(genuine), bytes.fromhex(altered), 1)
+        assert der != GENUINE
+        refused(der, RefusalCode.GARBAGE)
+        with pytest.raises(CertificateRefused):
+            load_authority(_pem_around(der))
 
     def test_something_behind_it_is_garbage(self) -> None:
         refused(GENUINE + b"\0", RefusalCode.GARBAGE)
@@ -440,6 +453,11 @@ class TestAuthorityCertificate:
 def _content(der: bytes) -> bytes:
     """What is inside a DER value with a length of one to three bytes."""
     return der[2:] if der[1] < 0x80 else der[2 + (der[1] & 0x7F) :]
+
+
+def _pem_around(der: bytes) -> bytes:
+    """PEM without parsing, for what a loader would refuse."""
+    return ssl.DER_cert_to_PEM_cert(der).encode()
 
 
 GENUINE = Craft().der()
