@@ -1,0 +1,58 @@
+"""One transaction of a block: is it one that a block may hold, and what becomes of it?
+
+Lives here: the conditions under which a transaction makes its block invalid, and the way to its rules.
+Never here: the rules (`readings`, `contracts`). Owns the invariant that each (submitter, nonce) is
+answered once. Implements LEDGER section 5 and the validity of CONSENSUS section 4.
+
+A proposer can see for itself that a transaction is malformed, unsigned, by a stranger, beyond its
+expiry or answered before, and no decline of it would tell anybody anything: such a block is invalid,
+or a bad proposer could fill the log, and make a client take an old answer for a new one.
+"""
+
+from p2penergy.blocks import InvalidBlockError
+from p2penergy.ledger import keys, query
+from p2penergy.ledger.context import BlockContext
+from p2penergy.ledger.contracts import create_trade
+from p2penergy.ledger.readings import decide_reading
+from p2penergy.ledger.receipts import Receipt
+from p2penergy.ledger.transactions import Contract, Reading, parse, submitter_of
+from p2penergy.messages import MalformedMessageError
+
+
+def decide(block: BlockContext, data: bytes) -> Receipt:
+    """Execute or decline one transaction, and return its receipt.
+
+    Raises:
+        InvalidBlockError: `malformed_transaction`, `unknown_submitter`, `bad_signature`,
+            `answered_twice`, `transaction_expired` or `expiry_too_far`.
+    """
+    try:
+        submitted = parse(data, block.chain_id)
+    except MalformedMessageError as error:
+        raise InvalidBlockError("malformed_transaction", str(error)) from None
+    transaction = submitted.transaction
+    submitter = submitter_of(transaction)
+    member = query.member(block.scratch.get, submitter)
+    if member is None:
+        raise InvalidBlockError("unknown_submitter", f"{submitter.hex()} is not a member")
+    if isinstance(transaction, Contract):
+        _require_answerable(block, transaction)
+    if not block.checker.check(member.public_key, submitted.signed, transaction.signature):
+        said = f"transaction {submitted.transaction_id.hex()} is not signed by its submitter"
+        raise InvalidBlockError("bad_signature", said)
+    if isinstance(transaction, Reading):
+        return decide_reading(block, transaction, submitted.transaction_id, member)
+    return create_trade(block, transaction, submitted.transaction_id)
+
+
+def _require_answerable(block: BlockContext, contract: Contract) -> None:
+    period, expires = block.draft.period, contract.expires_period
+    if expires < period:
+        said = f"a transaction expired in period {expires}, the block's is {period}"
+        raise InvalidBlockError("transaction_expired", said)
+    if expires > period + block.market.transaction_life_periods:
+        said = f"a transaction expires in period {expires}, too far after the block's, {period}"
+        raise InvalidBlockError("expiry_too_far", said)
+    if block.scratch.get(keys.nonce(contract.submitter, contract.nonce)) is not None:
+        said = f"nonce {contract.nonce} of {contract.submitter.hex()} was answered before"
+        raise InvalidBlockError("answered_twice", said)

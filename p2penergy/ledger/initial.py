@@ -1,0 +1,55 @@
+"""The state at height 0, made from genesis.
+
+Lives here: which entries genesis means. Never here: the shape of genesis. Owns the invariant that two
+nodes with one genesis start from one state root. Implements LEDGER section 3.
+"""
+
+from collections.abc import Iterator
+
+from p2penergy.genesis import Genesis, GenesisError, Member
+from p2penergy.ledger import keys
+from p2penergy.ledger.block_rules import first_period
+from p2penergy.ledger.records import (
+    MONEY_NANO_MAX,
+    MemberRecord,
+    TipRecord,
+    encode_integer,
+    encode_record,
+)
+from p2penergy.ledger.scores import START_PPM, VOLUNTEER_START_PPM
+from p2penergy.ledger.transactions import PRICE_MICRO_PER_KWH_MAX
+
+
+def require_in_range(genesis: Genesis) -> None:
+    """Check that no sum of the ledger can outgrow 64 bits.
+
+    Raises:
+        GenesisError: with a sentence that names the figure to change.
+    """
+    money_nano = sum(member.wallet_nano for member in genesis.members)
+    if money_nano > MONEY_NANO_MAX:
+        raise GenesisError(f"all wallet_nano add up to {money_nano}, at most {MONEY_NANO_MAX} is possible")
+    retail = genesis.market.retail_micro_per_kwh
+    if retail > PRICE_MICRO_PER_KWH_MAX:
+        raise GenesisError(f"retail_micro_per_kwh = {retail}, at most {PRICE_MICRO_PER_KWH_MAX} is possible")
+
+
+def initial_items(genesis: Genesis) -> Iterator[tuple[bytes, bytes]]:
+    """Every entry of the state before the first block."""
+    tip = TipRecord(first_period(genesis), genesis.consensus.first_stage)
+    yield keys.TIP, encode_record(tip)
+    for member in genesis.members:
+        yield from _member_items(member)
+
+
+def _member_items(member: Member) -> Iterator[tuple[bytes, bytes]]:
+    who = bytes.fromhex(member.participant_id)
+    record = MemberRecord(
+        bytes.fromhex(member.public_key), member.validator, member.verifier, member.rated_w, member.cluster
+    )
+    volunteer = member.validator or member.verifier
+    yield keys.member(who), encode_record(record)
+    yield keys.score(who), encode_integer(VOLUNTEER_START_PPM if volunteer else START_PPM)
+    yield keys.wallet(who), encode_integer(member.wallet_nano)
+    if member.beacon_tip is not None:
+        yield keys.beacon_tip(who), bytes.fromhex(member.beacon_tip)

@@ -1,0 +1,125 @@
+"""Names of the entries of the state.
+
+Lives here: how a key is made and shown to people. Never here: values (`records`). Owns the invariant
+that two different things never have one key: each kind has a prefix of its own, and what follows it
+has a fixed length. Implements the keys of LEDGER section 3.
+"""
+
+from p2penergy.messages import INTEGER_MAX
+
+ENERGY = b"energy/"
+WALLET = b"wallet/"
+MEMBER = b"member/"
+SCORE = b"q/"
+PERIOD = b"period/"
+PACKET = b"packet/"
+BILL = b"bill/"
+CONTRACT = b"contract/"
+NONCE = b"nonce/"
+BEACON = b"beacon/"
+BEACON_MIX = b"beacon/mix/"
+TIP = b"chain/tip"
+TOTALS = b"chain/totals"
+
+_ID_BYTES = 20
+_NUMBERED = (PERIOD, PACKET, BILL, NONCE)
+
+
+def _number(value: int) -> bytes:
+    return value.to_bytes(8, "big")
+
+
+def energy(participant_id: bytes) -> bytes:
+    """Energy tokens held, Wh."""
+    return ENERGY + participant_id
+
+
+def wallet(participant_id: bytes) -> bytes:
+    """Money held, billionths of the currency."""
+    return WALLET + participant_id
+
+
+def member(participant_id: bytes) -> bytes:
+    """Registered key, roles, rated power."""
+    return MEMBER + participant_id
+
+
+def score(participant_id: bytes) -> bytes:
+    """Standing, ppm."""
+    return SCORE + participant_id
+
+
+def period(meter: bytes, number: int) -> bytes:
+    """A meter's reading of a period, and what was bought on it; gone once settled."""
+    return PERIOD + meter + b"/" + _number(number)
+
+
+def meter_of(period_key: bytes) -> bytes:
+    """The meter in a key made by `period`."""
+    return period_key[len(PERIOD) : len(PERIOD) + _ID_BYTES]
+
+
+def packet(owner: bytes, number: int) -> bytes:
+    """The Energy packet that a period's export minted; gone once settled."""
+    return PACKET + owner + b"/" + _number(number)
+
+
+def bill(participant_id: bytes, number: int) -> bytes:
+    """A settled period's three lines; in the current state for a transaction's life."""
+    return BILL + participant_id + b"/" + _number(number)
+
+
+def contract(trade_id: bytes) -> bytes:
+    """An executed trade; in the current state until its terms expire."""
+    return CONTRACT + trade_id
+
+
+def nonce(submitter: bytes, number: int) -> bytes:
+    """An answered (submitter, nonce); in the current state until the transaction expires."""
+    return NONCE + submitter + b"/" + _number(number)
+
+
+def beacon_tip(participant_id: bytes) -> bytes:
+    """The link whose preimage the member reveals next."""
+    return BEACON + participant_id
+
+
+def beacon_mix(height: int) -> bytes:
+    """R_height."""
+    return BEACON_MIX + _number(height)
+
+
+def text(key: bytes) -> str:
+    """A key as people read it, such as `period/<hex>/1648123`."""
+    if key.startswith(BEACON_MIX) and len(key) == len(BEACON_MIX) + 8:
+        return f"beacon/mix/{int.from_bytes(key[-8:], 'big')}"
+    if key in (TIP, TOTALS):
+        return key.decode()
+    prefix, _, rest = key.partition(b"/")
+    if key.startswith(_NUMBERED):
+        return f"{prefix.decode()}/{rest[:_ID_BYTES].hex()}/{int.from_bytes(rest[-8:], 'big')}"
+    return f"{prefix.decode()}/{rest.hex()}"
+
+
+def parse_text(shown: str) -> bytes:
+    """The key that `text` shows as `shown`.
+
+    Raises:
+        ValueError: no key is shown like that.
+    """
+    parts = shown.split("/")
+    try:
+        if shown.encode() in (TIP, TOTALS):
+            return shown.encode()
+        prefix = parts[0].encode() + b"/"
+        if shown.startswith("beacon/mix/") and len(parts) == 3:
+            key = beacon_mix(int(parts[2]))
+        elif prefix in _NUMBERED and len(parts) == 3 and int(parts[2]) <= INTEGER_MAX:
+            key = prefix + bytes.fromhex(parts[1]) + b"/" + _number(int(parts[2]))
+        else:
+            key = prefix + bytes.fromhex(parts[1])
+    except (ValueError, IndexError, OverflowError):
+        raise ValueError(f"{shown!r} is not a key such as wallet/<40 hex digits>") from None
+    if text(key) != shown:
+        raise ValueError(f"{shown!r} is not a key such as wallet/<40 hex digits>")
+    return key

@@ -1,0 +1,236 @@
+"""The ledger: the replicated state machine behind the consensus core's `Application` port.
+
+Lives here: drafting, executing and committing blocks, and the questions of the port. Never here: the
+rules of one transaction, storage, time. Owns the invariants that executing a draft is a pure function
+of the state and the draft, and that nothing is permanent before `commit`. Implements LEDGER section 3
+and the seams of CONSENSUS sections 3 and 9.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from p2penergy import beacon
+from p2penergy.blocks import Draft
+from p2penergy.digests import merkle_root
+from p2penergy.genesis import Genesis
+from p2penergy.ledger import audit, block_rules, keys, query, settlement
+from p2penergy.ledger.bucket_tree import StateProof
+from p2penergy.ledger.context import BlockContext
+from p2penergy.ledger.execution import decide
+from p2penergy.ledger.initial import initial_items, require_in_range
+from p2penergy.ledger.pool import Pool
+from p2penergy.ledger.receipts import encode_receipt
+from p2penergy.ledger.records import MemberRecord, TipRecord, decode_record, encode_record
+from p2penergy.ledger.state import Changes, Scratch, State, Version
+from p2penergy.messages import Stage
+from p2penergy.signing import SignatureChecker
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerOutcome:
+    """A draft executed; permanent only once committed."""
+
+    draft: Draft
+    receipts: Sequence[bytes]
+    receipts_root: bytes
+    state_root: bytes
+    versions: Sequence[Version]
+    """Everything written, in order; the last one of a key is its value after the block."""
+    transaction_ids: Sequence[bytes]
+    changes: Changes
+    """For `Ledger.commit`."""
+
+
+class Ledger:
+    """State at one height, and the pool of what is pending on top of it."""
+
+    def __init__(self, genesis: Genesis, checker: SignatureChecker) -> None:
+        """A ledger before the first block; raises `GenesisError` for figures it can't hold."""
+        require_in_range(genesis)
+        self._start(genesis, checker, 0, initial_items(genesis))
+
+    @classmethod
+    def restore(
+        cls, genesis: Genesis, checker: SignatureChecker, height: int, items: Iterable[tuple[bytes, bytes]]
+    ) -> "Ledger":
+        """The ledger whose state after block `height` is `items`; compare `state_root` with a header.
+
+        Raises:
+            ValueError: `items` are no state of a ledger.
+        """
+        ledger = cls.__new__(cls)
+        ledger._start(genesis, checker, height, items)
+        query.tip(ledger.get)
+        return ledger
+
+    def _start(
+        self,
+        genesis: Genesis,
+        checker: SignatureChecker,
+        height: int,
+        items: Iterable[tuple[bytes, bytes]],
+    ) -> None:
+        self._genesis = genesis
+        self._chain_id = genesis.chain_id
+        self._checker = checker
+        self._height = height
+        self._state = State.of(items, genesis.market.transaction_life_periods)
+        self._volunteers = {stage: self._flagged(stage) for stage in Stage}
+        self.pool = Pool(self._chain_id, checker, genesis.market.transaction_life_periods, self._state.get)
+
+    # ---- the state -------------------------------------------------------------------------------
+
+    @property
+    def height(self) -> int:
+        """Height of the last committed outcome; 0 at genesis."""
+        return self._height
+
+    @property
+    def period(self) -> int:
+        """The settlement period of the last block."""
+        return query.tip(self.get).period
+
+    @property
+    def state_root(self) -> bytes:
+        """Root of the current state."""
+        return self._state.root
+
+    def get(self, key: bytes) -> bytes | None:
+        """The current value under a key."""
+        return self._state.get(key)
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """The whole current state, keys ascending; `restore` takes it back."""
+        return self._state.items()
+
+    def prove(self, key: bytes) -> StateProof:
+        """That a key has its value, or none, under `state_root`; `check_state_proof` checks it."""
+        return self._state.prove(key)
+
+    def audit_totals(self) -> audit.Totals:
+        """All energy and money on the ledger, for whoever checks that none is made or lost."""
+        return audit.totals(self._genesis, self._state)
+
+    # ---- the port --------------------------------------------------------------------------------
+
+    def draft(self, height: int, slot: int, proposer: bytes, reveal: bytes, bytes_max: int) -> Draft:
+        """What this node would propose now; `parent_certificate` is left to the core."""
+        tip = query.tip(self.get)
+        period = self._draft_period(tip.period, slot)
+        validates = tip.next_stage is Stage.VALIDATION
+        return Draft(
+            height=height,
+            slot=slot,
+            proposer=proposer,
+            period=period,
+            stage=tip.next_stage,
+            next_stage=Stage.VALIDATION,
+            reveal=reveal,
+            transactions=self.pool.select(period, bytes_max) if validates else (),
+            parent_certificate=None,
+        )
+
+    def _draft_period(self, parent: int, slot: int) -> int:
+        latest = block_rules.latest_period(self._genesis, parent, slot)
+        if not self._genesis.market.replay:
+            return latest
+        waits_for_next = len(self.pool) > 0 and not self.pool.has_up_to(parent)
+        return latest if waits_for_next else parent
+
+    def has_pending(self) -> bool:
+        """Whether a leader has something to propose."""
+        if self._genesis.market.replay:
+            return len(self.pool) > 0
+        # What is about a later period must wait for the clock: proposing nothing would not help it.
+        return self.pool.has_up_to(self.period + 1)
+
+    def execute(self, draft: Draft) -> LedgerOutcome:
+        """Execute on a scratch copy of the state; changes nothing.
+
+        Raises:
+            InvalidBlockError: no correct proposer makes this block.
+        """
+        tip = query.tip(self.get)
+        block_rules.check_header(self._genesis, self.get, self._height, tip, draft)
+        scratch = Scratch(self._state)
+        block = BlockContext(draft, scratch, self._chain_id, self._checker, self._genesis.market)
+        if draft.period > tip.period:
+            settlement.advance(block, self._state, tip.period)
+        self._write_chain(scratch, draft, tip)
+        receipts = []
+        for index, data in enumerate(draft.transactions):
+            scratch.index = index
+            receipts.append(decide(block, data))
+        encoded = [encode_receipt(receipt) for receipt in receipts]
+        changes = self._state.changes(scratch.values)
+        return LedgerOutcome(
+            draft=draft,
+            receipts=encoded,
+            receipts_root=merkle_root(encoded),
+            state_root=changes.tree.root,
+            versions=scratch.versions,
+            transaction_ids=[receipt.transaction_id for receipt in receipts],
+            changes=changes,
+        )
+
+    def _write_chain(self, scratch: Scratch, draft: Draft, tip: TipRecord) -> None:
+        said = TipRecord(draft.period, draft.next_stage)
+        if said != tip:
+            scratch.put(keys.TIP, encode_record(said))
+        scratch.put(keys.beacon_tip(draft.proposer), draft.reveal)
+        mixed = beacon.mix(self.beacon(draft.height - 1), draft.reveal)
+        scratch.put(keys.beacon_mix(draft.height), mixed)
+        rules = self._genesis.consensus
+        oldest = keys.beacon_mix(max(draft.height - rules.lag_blocks - rules.settle_blocks - 1, 0))
+        if self.get(oldest) is not None:
+            scratch.put(oldest, None)
+
+    def commit(self, outcome: object) -> None:
+        """Make an outcome of `execute` permanent; it was executed on the present state.
+
+        The port knows outcomes by their roots only, hence the wide type.
+        """
+        assert isinstance(outcome, LedgerOutcome), "an outcome of another application is committed"
+        draft = outcome.draft
+        assert draft.height == self._height + 1, "an outcome of another height is committed"
+        period = self.period
+        self._state.apply(outcome.changes)
+        self._height = draft.height
+        self.pool.drop_answered(draft.transactions)
+        if draft.period > period:
+            self.pool.drop_expired(draft.period)
+
+    def public_key(self, participant_id: bytes) -> bytes | None:
+        """33 bytes, None for strangers."""
+        member = query.member(self.get, participant_id)
+        return None if member is None else member.public_key
+
+    def volunteers(self, stage: Stage, height: int) -> tuple[bytes, ...]:
+        """Eligible members of a stage's pool in the state after block `height`, ascending.
+
+        Members volunteer in genesis only, so that all heights have the same.
+        """
+        if not 0 <= height <= self._height:
+            raise LookupError(f"the volunteers after height {height} are not known at {self._height}")
+        return self._volunteers[stage]
+
+    def _flagged(self, stage: Stage) -> tuple[bytes, ...]:
+        def volunteers(value: bytes) -> bool:
+            record = decode_record(MemberRecord, value)
+            return record.validator if stage is Stage.VALIDATION else record.verifier
+
+        held = ((key, value) for key, value in self.items() if key.startswith(keys.MEMBER))
+        return tuple(key.removeprefix(keys.MEMBER) for key, value in held if volunteers(value))
+
+    def beacon(self, height: int) -> bytes:
+        """R_height; raises `LookupError` for heights that no committee depends on any more."""
+        if height <= 0:
+            return beacon.origin(self._chain_id)
+        value = self.get(keys.beacon_mix(height))
+        if value is None:
+            raise LookupError(f"R_{height} is not in the state after height {self._height}")
+        return value
+
+    def reveal_tip(self, participant_id: bytes) -> bytes | None:
+        """The link whose preimage the participant must reveal next; None: has no chain."""
+        return self.get(keys.beacon_tip(participant_id))

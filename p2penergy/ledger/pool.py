@@ -1,0 +1,301 @@
+"""Pending transactions: who gets in, in which order they leave, when they are dropped.
+
+Lives here: a bounded pool over the current state. Never here: execution, gossip, waiting. Owns the
+invariants that what it selects makes a valid block, that one submitter can fill no more than its share,
+and that it answers every refusal with a code. Implements the client side of CONSENSUS section 8 and
+LEDGER section 5.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+
+import msgspec
+
+from p2penergy.ledger import keys, query
+from p2penergy.ledger.query import Get
+from p2penergy.ledger.transactions import (
+    Contract,
+    Reading,
+    Submitted,
+    Transaction,
+    parse,
+    period_of,
+    submitter_of,
+    terms_bytes,
+)
+from p2penergy.messages import (
+    BLOCK_TRANSACTIONS_MAX,
+    TRANSACTION_BYTES_MAX,
+    MalformedMessageError,
+)
+from p2penergy.signing import SignatureChecker, SignatureItem
+
+POOL_TRANSACTIONS_MAX = 40_000
+POOL_BYTES_MAX = 32 * 1024 * 1024
+SUBMITTER_TRANSACTIONS_MAX = 10_000
+SUBMITTER_BYTES_MAX = 8 * 1024 * 1024
+
+_FRAMING_BYTES = 5
+"""What msgpack adds to a transaction in a block, at most."""
+
+
+class PoolResult(msgspec.Struct, frozen=True):
+    """Whether a transaction was taken; if not, which rule it broke, and a sentence for its sender."""
+
+    accepted: bool
+    code: str = ""
+    sentence: str = ""
+
+
+TAKEN = PoolResult(True)
+
+
+def answer_key(transaction: Transaction) -> bytes:
+    """The state's entry that shows that a transaction was answered."""
+    if isinstance(transaction, Reading):
+        return keys.period(transaction.meter, transaction.period)
+    return keys.nonce(transaction.submitter, transaction.nonce)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    data: bytes
+    submitter: bytes
+    period: int
+    expires_period: int | None
+    is_reading: bool
+
+
+@dataclass(slots=True)
+class _Lane:
+    """What is pending about one settlement period, in order of arrival."""
+
+    readings: dict[bytes, _Pending] = field(default_factory=dict)
+    contracts: dict[bytes, dict[bytes, _Pending]] = field(default_factory=dict)
+    """By submitter."""
+
+    def add(self, key: bytes, pending: _Pending) -> None:
+        if pending.is_reading:
+            self.readings[key] = pending
+        else:
+            self.contracts.setdefault(pending.submitter, {})[key] = pending
+
+    def remove(self, key: bytes, pending: _Pending) -> None:
+        if pending.is_reading:
+            del self.readings[key]
+            return
+        queue = self.contracts[pending.submitter]
+        del queue[key]
+        if not queue:
+            del self.contracts[pending.submitter]
+
+    def is_empty(self) -> bool:
+        return not self.readings and not self.contracts
+
+    def contracts_in_turn(self) -> Iterator[_Pending]:
+        """The first of every submitter, then the second of every, and so on."""
+        queues = [iter(queue.values()) for queue in self.contracts.values()]
+        while queues:
+            waiting = []
+            for queue in queues:
+                pending = next(queue, None)
+                if pending is not None:
+                    yield pending
+                    waiting.append(queue)
+            queues = waiting
+
+
+@dataclass(slots=True)
+class _Share:
+    """What one submitter has pending."""
+
+    count: int = 0
+    size_bytes: int = 0
+
+
+class Pool:
+    """Bounded, deterministic; reads the current state through `get`."""
+
+    def __init__(self, chain_id: bytes, checker: SignatureChecker, life_periods: int, get: Get) -> None:
+        self._chain_id = chain_id
+        self._checker = checker
+        self._life_periods = life_periods
+        self._get = get
+        self._pending: dict[bytes, _Pending] = {}
+        self._lanes: dict[int, _Lane] = {}
+        self._shares: dict[bytes, _Share] = {}
+        self.size_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def signature_items(self, data: bytes) -> list[SignatureItem]:
+        """The signatures to check ahead: the submitter's, then a contract's counterparty's.
+
+        Only the first must hold for `add`: a wrong second one is declined on the ledger. [] when there
+        is nothing to check, because `data` is malformed or its submitter a stranger.
+        """
+        try:
+            submitted = parse(data, self._chain_id)
+        except MalformedMessageError:
+            return []
+        transaction = submitted.transaction
+        submitter = query.member(self._get, submitter_of(transaction))
+        if submitter is None:
+            return []
+        items = [(submitter.public_key, submitted.signed, transaction.signature)]
+        if isinstance(transaction, Contract):
+            other = query.member(self._get, transaction.counterparty)
+            if other is not None:
+                signed = terms_bytes(transaction.terms, self._chain_id)
+                items.append((other.public_key, signed, transaction.counterparty_signature))
+        return items
+
+    def check(self, data: bytes) -> PoolResult:
+        """What `add` would say before it looks at signatures; cheap, and changes nothing."""
+        result, _ = self._checked(data)
+        return result
+
+    def add(self, data: bytes) -> PoolResult:
+        """Take a transaction in, or say why not."""
+        result, submitted = self._checked(data)
+        if submitted is None:
+            return result
+        transaction = submitted.transaction
+        member = query.member(self._get, submitter_of(transaction))
+        assert member is not None, "a stranger passed the check"
+        if not self._checker.check(member.public_key, submitted.signed, transaction.signature):
+            return PoolResult(False, "bad_signature", "the transaction is not signed by its submitter")
+        self._insert(data, transaction)
+        return TAKEN
+
+    def _checked(self, data: bytes) -> tuple[PoolResult, Submitted | None]:
+        if len(data) > TRANSACTION_BYTES_MAX:
+            said = f"{len(data)} bytes, at most {TRANSACTION_BYTES_MAX} make a transaction"
+            return PoolResult(False, "too_large", said), None
+        try:
+            submitted = parse(data, self._chain_id)
+        except MalformedMessageError as error:
+            return PoolResult(False, error.code, str(error)), None
+        transaction = submitted.transaction
+        refusal = (
+            self._stranger(transaction)
+            or self._known(data, transaction)
+            or self._untimely(transaction)
+            or self._full(len(data), submitter_of(transaction))
+        )
+        return (refusal, None) if refusal else (TAKEN, submitted)
+
+    def _stranger(self, transaction: Transaction) -> PoolResult | None:
+        submitter = submitter_of(transaction)
+        if query.member(self._get, submitter) is None:
+            return PoolResult(False, "unknown_submitter", f"{submitter.hex()} is not a member")
+        return None
+
+    def _known(self, data: bytes, transaction: Transaction) -> PoolResult | None:
+        key = answer_key(transaction)
+        pending = self._pending.get(key)
+        if pending is not None:
+            if pending.data == data:
+                return PoolResult(False, "pending", "the transaction is pending already")
+            return PoolResult(False, "other_pending", f"another transaction for {keys.text(key)} is pending")
+        if self._get(key) is not None:
+            return PoolResult(False, "answered", f"{keys.text(key)} was answered already")
+        return None
+
+    def _untimely(self, transaction: Transaction) -> PoolResult | None:
+        now, period = query.tip(self._get).period, period_of(transaction)
+        latest = now + self._life_periods
+        if period > latest:
+            said = f"the transaction is about period {period}, at most {latest} is taken now"
+            return PoolResult(False, "period_too_far", said)
+        if isinstance(transaction, Reading):
+            return None
+        expires = transaction.expires_period
+        if expires < now:
+            said = f"the transaction expired in period {expires}, the ledger is at {now}"
+            return PoolResult(False, "expired", said)
+        if expires > latest:
+            said = f"the transaction expires in period {expires}, at most {latest} is taken now"
+            return PoolResult(False, "expiry_too_far", said)
+        return None
+
+    def _full(self, size_bytes: int, submitter: bytes) -> PoolResult | None:
+        share = self._shares.get(submitter, _Share())
+        if share.count >= SUBMITTER_TRANSACTIONS_MAX or share.size_bytes + size_bytes > SUBMITTER_BYTES_MAX:
+            said = f"{share.count} transactions of this submitter are pending; wait for their receipts"
+            return PoolResult(False, "submitter_full", said)
+        if len(self) >= POOL_TRANSACTIONS_MAX or self.size_bytes + size_bytes > POOL_BYTES_MAX:
+            said = f"{len(self)} transactions are pending at this node; try another, or later"
+            return PoolResult(False, "pool_full", said)
+        return None
+
+    def _insert(self, data: bytes, transaction: Transaction) -> None:
+        submitter, key = submitter_of(transaction), answer_key(transaction)
+        is_reading = isinstance(transaction, Reading)
+        expires = None if isinstance(transaction, Reading) else transaction.expires_period
+        pending = _Pending(data, submitter, period_of(transaction), expires, is_reading)
+        self._pending[key] = pending
+        self._lanes.setdefault(pending.period, _Lane()).add(key, pending)
+        share = self._shares.setdefault(submitter, _Share())
+        share.count += 1
+        share.size_bytes += len(data)
+        self.size_bytes += len(data)
+
+    def _remove(self, key: bytes) -> None:
+        pending = self._pending.pop(key, None)
+        if pending is None:
+            return
+        lane = self._lanes[pending.period]
+        lane.remove(key, pending)
+        if lane.is_empty():
+            del self._lanes[pending.period]
+        share = self._shares[pending.submitter]
+        share.count -= 1
+        share.size_bytes -= len(pending.data)
+        if not share.count:
+            del self._shares[pending.submitter]
+        self.size_bytes -= len(pending.data)
+
+    def has_up_to(self, period: int) -> bool:
+        """Whether something is pending about `period` or an earlier one."""
+        return any(pending <= period for pending in self._lanes)
+
+    def select(self, period: int, bytes_max: int) -> tuple[bytes, ...]:
+        """Transactions for a block of `period`: readings first, then contracts, submitters in turn.
+
+        Those about an earlier period are among them, to be declined: their submitters wait for a
+        receipt.
+        """
+        open_lanes = [self._lanes[number] for number in sorted(self._lanes) if number <= period]
+        ordered = chain(
+            chain.from_iterable(lane.readings.values() for lane in open_lanes),
+            chain.from_iterable(lane.contracts_in_turn() for lane in open_lanes),
+        )
+        selected: list[bytes] = []
+        left_bytes = bytes_max
+        for pending in ordered:
+            if pending.expires_period is not None and pending.expires_period < period:
+                continue
+            left_bytes -= len(pending.data) + _FRAMING_BYTES
+            if left_bytes < 0 or len(selected) == BLOCK_TRANSACTIONS_MAX:
+                break
+            selected.append(pending.data)
+        return tuple(selected)
+
+    def drop_answered(self, transactions: Iterable[bytes]) -> None:
+        """Forget what a committed block answered, and what can't be answered any more because of it."""
+        for data in transactions:
+            if self._pending:
+                self._remove(answer_key(parse(data, self._chain_id).transaction))
+
+    def drop_expired(self, period: int) -> None:
+        """Forget what no block of `period` or later may hold."""
+        over = [
+            key
+            for key, pending in self._pending.items()
+            if pending.expires_period is not None and pending.expires_period < period
+        ]
+        for key in over:
+            self._remove(key)

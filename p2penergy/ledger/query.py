@@ -1,0 +1,121 @@
+"""Typed reads of the state, for execution and for people.
+
+Lives here: one function per kind of entry over any `get`, be it the current state's, a block's scratch
+copy or a past height's. Never here: writing. Implements the questions of LEDGER section 3.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from p2penergy.ledger import keys
+from p2penergy.ledger.records import (
+    BillRecord,
+    ContractRecord,
+    MemberRecord,
+    PacketRecord,
+    PeriodRecord,
+    R,
+    TipRecord,
+    TotalsRecord,
+    decode_integer,
+    decode_record,
+)
+from p2penergy.ledger.transactions import EnergyType
+
+Get = Callable[[bytes], bytes | None]
+"""Key -> value, None where there is none."""
+
+
+class Balance(msgspec.Struct, frozen=True):
+    """What a participant holds now."""
+
+    energy_wh: int
+    wallet_nano: int
+    q_ppm: int
+
+
+class Energy(msgspec.Struct, frozen=True):
+    """An Energy packet in the paper's terms (Fig. 6)."""
+
+    packet_id: str
+    amount_wh: int
+    owner: bytes
+    generation_date_time: int
+    """The settlement period, unix seconds // 900."""
+    available_wh: int
+    claimed_wh: int
+    energy_type: EnergyType
+
+
+def _record(get: Get, shape: type[R], key: bytes) -> R | None:
+    value = get(key)
+    return None if value is None else decode_record(shape, value)
+
+
+def member(get: Get, participant_id: bytes) -> MemberRecord | None:
+    """A member's registration; None for strangers."""
+    return _record(get, MemberRecord, keys.member(participant_id))
+
+
+def score(get: Get, participant_id: bytes) -> int:
+    """A member's standing in ppm."""
+    return decode_integer(get(keys.score(participant_id)))
+
+
+def balance(get: Get, participant_id: bytes) -> Balance:
+    """Energy, money and score; zeros for strangers."""
+    return Balance(
+        decode_integer(get(keys.energy(participant_id))),
+        decode_integer(get(keys.wallet(participant_id))),
+        score(get, participant_id),
+    )
+
+
+def reading(get: Get, meter: bytes, period: int) -> PeriodRecord | None:
+    """A meter's accepted reading of the open period; None before it, and once settled."""
+    return _record(get, PeriodRecord, keys.period(meter, period))
+
+
+def packet_record(get: Get, owner: bytes, period: int) -> PacketRecord | None:
+    """The packet of the open period as the state holds it."""
+    return _record(get, PacketRecord, keys.packet(owner, period))
+
+
+def packet(get: Get, owner: bytes, period: int) -> Energy | None:
+    """The packet of the open period as the paper describes it."""
+    record = packet_record(get, owner, period)
+    if record is None:
+        return None
+    return Energy(
+        packet_id=keys.text(keys.packet(owner, period)).removeprefix("packet/"),
+        amount_wh=record.amount_wh,
+        owner=owner,
+        generation_date_time=period,
+        available_wh=record.amount_wh - record.claimed_wh,
+        claimed_wh=record.claimed_wh,
+        energy_type=record.energy_type,
+    )
+
+
+def trade(get: Get, trade_id: bytes) -> ContractRecord | None:
+    """Where an executed trade's receipt stands; None when it was not executed or long ago."""
+    return _record(get, ContractRecord, keys.contract(trade_id))
+
+
+def bill(get: Get, participant_id: bytes, period: int) -> BillRecord | None:
+    """A settled period; in the current state for a transaction's life, in its history for ever."""
+    return _record(get, BillRecord, keys.bill(participant_id, period))
+
+
+def tip(get: Get) -> TipRecord:
+    """Period of the last block, and the stage that it gave the next."""
+    record = _record(get, TipRecord, keys.TIP)
+    if record is None:
+        raise ValueError("this is no state of a ledger: it has no entry chain/tip")
+    return record
+
+
+def totals(get: Get) -> TotalsRecord:
+    """Energy of all settled periods."""
+    return _record(get, TotalsRecord, keys.TOTALS) or TotalsRecord()

@@ -1,0 +1,183 @@
+"""Receipts: the append-only log of what became of every transaction.
+
+Lives here: the shapes of receipts, the codes of declines, and the sentences for people. Never here: the
+rules that decide (`readings`, `contracts`). Owns the invariant that every decline names its condition
+and both figures. Implements the transaction log of LEDGER section 3 and the declines of section 5.
+
+A receipt names the leader; the validators of its block are the signers of the certificate that
+decided it, which travels with the block and is not repeated here.
+"""
+
+from collections.abc import Callable
+from enum import IntEnum
+from typing import NamedTuple
+
+import msgspec
+
+from p2penergy.ledger.stages import Leg, StageLegs
+from p2penergy.messages import encode
+
+
+class TradeStage(IntEnum):
+    """How far a contract came (paper 2.2.2)."""
+
+    PREPARATION = 1
+    EXECUTION = 2
+    FINAL = 3
+
+
+class Decline(IntEnum):
+    """Why a transaction was declined; NONE: it was accepted."""
+
+    NONE = 0
+    SELF_TRADE = 1
+    NOT_A_PARTY = 2
+    UNKNOWN_PARTY = 3
+    SCORE_TOO_LOW = 4
+    TERMS_EXPIRED = 5
+    VALIDITY_TOO_FAR = 6
+    WRONG_PERIOD = 7
+    TRADE_REPLAYED = 8
+    ALTERED_CONTRACT = 9
+    TOO_LITTLE_ENERGY = 10
+    TOO_LITTLE_MONEY = 11
+    TOO_LITTLE_IMPORT = 12
+    WRONG_LEG = 13
+    READING_DOUBLED = 20
+    READING_OUT_OF_ORDER = 21
+    READING_TOO_EARLY = 22
+    ABOVE_RATED_POWER = 23
+    NOT_NETTED = 24
+
+
+class Refusal(NamedTuple):
+    """A decline with its figures; `alpha` as in Equation (2): +1 seller, -1 buyer at fault, else 0."""
+
+    code: Decline
+    expected: int
+    found: int
+    stage: TradeStage = TradeStage.PREPARATION
+    condition: int = 0
+    alpha: int = 0
+
+
+ACCEPTED = Refusal(Decline.NONE, 0, 0, TradeStage.FINAL)
+"""What receipts of accepted transactions hold in place of a refusal."""
+
+
+class _Shape(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """An array of fixed length."""
+
+
+class ReadingReceipt(_Shape, frozen=True, tag=1, gc=False):
+    """What became of a reading. Accepted with export, it minted the packet (meter, period)."""
+
+    transaction_id: bytes
+    code: Decline
+    expected: int
+    found: int
+    meter: bytes
+    period: int
+    import_wh: int
+    export_wh: int
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the reading counts."""
+        return self.code is Decline.NONE
+
+
+class TradeReceipt(_Shape, frozen=True, tag=2, gc=False):
+    """What became of a contract.
+
+    `condition` is 0 where none of the paper's four was reached. `legs` is empty for a decline, else
+    before and after of eight balances: seller's and leader's energy, buyer's and leader's wallet in
+    the execution stage, then buyer's and leader's energy, seller's and leader's wallet in the final.
+    """
+
+    transaction_id: bytes
+    code: Decline
+    expected: int
+    found: int
+    stage: TradeStage
+    condition: int
+    alpha: int
+    leader: bytes
+    trade_id: bytes
+    seller: bytes
+    buyer: bytes
+    energy_wh: int
+    price_micro_per_kwh: int
+    legs: tuple[int, ...]
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the trade was created (the paper's event tradeCreated)."""
+        return self.code is Decline.NONE
+
+    @property
+    def amount_nano(self) -> int:
+        """What the buyer pays."""
+        return self.energy_wh * self.price_micro_per_kwh
+
+    def stage_legs(self) -> tuple[StageLegs, StageLegs] | None:
+        """The legs of the execution and the final stage; None for a decline."""
+        if not self.legs:
+            return None
+        pairs = [Leg(*self.legs[i : i + 2]) for i in range(0, 16, 2)]
+        return StageLegs(*pairs[:4]), StageLegs(*pairs[4:])
+
+
+Receipt = ReadingReceipt | TradeReceipt
+
+_decoder: msgspec.msgpack.Decoder[Receipt] = msgspec.msgpack.Decoder(Receipt)
+
+
+def encode_receipt(receipt: Receipt) -> bytes:
+    """The bytes under the receipts root."""
+    return encode(receipt)
+
+
+def decode_receipt(data: bytes) -> Receipt:
+    """A receipt from bytes that a certified block vouches for.
+
+    Raises:
+        msgspec.DecodeError: not a receipt.
+    """
+    return _decoder.decode(data)
+
+
+_Sentence = Callable[[int, int], str]
+_SENTENCES: dict[Decline, _Sentence] = {
+    Decline.NONE: lambda _e, _f: "accepted",
+    Decline.SELF_TRADE: lambda _e, _f: "nobody trades with himself",
+    Decline.NOT_A_PARTY: lambda _e, _f: "the submitter is neither seller nor buyer",
+    Decline.UNKNOWN_PARTY: lambda e, f: f"{f} of the {e} parties are members",
+    Decline.SCORE_TOO_LOW: lambda e, f: f"trading needs a score of {e} ppm, a party has {f} ppm",
+    Decline.TERMS_EXPIRED: lambda e, f: f"the terms were valid until period {f}, the ledger is at {e}",
+    Decline.VALIDITY_TOO_FAR: lambda e, f: f"terms may be valid until period {e} at most, not {f}",
+    Decline.WRONG_PERIOD: lambda e, f: f"the terms name period {f}, the ledger is at {e}",
+    Decline.TRADE_REPLAYED: lambda _e, f: f"this trade was executed at height {f} already",
+    Decline.ALTERED_CONTRACT: lambda e, f: (
+        f"the terms say {e}, the counterparty's signature stands for {f} of it: altered by the submitter"
+    ),
+    Decline.TOO_LITTLE_ENERGY: lambda e, f: f"the seller has {f} Wh left of this period, the terms say {e}",
+    Decline.TOO_LITTLE_MONEY: lambda e, f: f"the buyer's wallet holds {f}, the terms say {e} (billionths)",
+    Decline.TOO_LITTLE_IMPORT: lambda e, f: f"the buyer's meter leaves {f} Wh to buy, the terms say {e}",
+    Decline.WRONG_LEG: lambda e, f: f"the contract makes a balance {e}, the leader booked {f}",
+    Decline.READING_DOUBLED: lambda e, f: f"the period has a reading of {e} Wh already, not {f}",
+    Decline.READING_OUT_OF_ORDER: lambda e, f: f"period {f} is closed, the ledger is at {e}",
+    Decline.READING_TOO_EARLY: lambda e, f: f"period {f} is not open, the ledger is at {e}",
+    Decline.ABOVE_RATED_POWER: lambda e, f: f"the connection carries {e} Wh in a period at most, not {f}",
+    Decline.NOT_NETTED: lambda _e, f: f"import and export of a period are netted, {f} Wh are on both sides",
+}
+
+
+def sentence(receipt: Receipt) -> str:
+    """What became of the transaction, for people."""
+    said = _SENTENCES[receipt.code](receipt.expected, receipt.found)
+    if receipt.accepted:
+        return said
+    if isinstance(receipt, ReadingReceipt) or not receipt.condition:
+        return f"declined: {said}"
+    return f"declined at the {receipt.stage.name.lower()} stage, condition {receipt.condition}: {said}"

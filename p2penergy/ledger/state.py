@@ -1,0 +1,145 @@
+"""The versioned state: current values, a scratch copy over them, and the versions that it writes.
+
+Lives here: `State` (the current values and what is derived from them), `Scratch` (one block's changes on
+top), `Version`. Never here: what the values mean for a trade; past versions, which a store keeps. Owns
+the invariants that execution never changes the current state, and that everything in memory can be
+rebuilt from the current values. Implements LEDGER section 3.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import msgspec
+
+from p2penergy.ledger import keys
+from p2penergy.ledger.bucket_tree import BucketTree, StateProof, TreePatch
+from p2penergy.ledger.records import expiry
+
+BLOCK_INDEX = -1
+"""Index of versions that a block writes by itself, not one of its transactions."""
+
+
+class VersionStage(IntEnum):
+    """Which of the paper's stages a version belongs to."""
+
+    EXECUTION = 1
+    """Temporary: with the leader on the way from seller to buyer; followed by a FINAL one."""
+    FINAL = 2
+    """Permanent."""
+
+
+class Version(msgspec.Struct, frozen=True, gc=False):
+    """One entry of the history: `value` None says that the key has none from here on."""
+
+    key: bytes
+    index: int
+    stage: VersionStage
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """All that one block does to a state."""
+
+    values: dict[bytes, bytes | None]
+    tree: TreePatch
+
+
+@dataclass(slots=True)
+class State:
+    """Current values with their tree, and two indices that are derived from them."""
+
+    life_periods: int
+    _values: dict[bytes, bytes] = field(default_factory=dict)
+    _tree: BucketTree = field(default_factory=BucketTree)
+    _expiring: dict[int, set[bytes]] = field(default_factory=dict)
+    _open_meters: set[bytes] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, items: Iterable[tuple[bytes, bytes]], life_periods: int) -> "State":
+        """The state that holds `items`."""
+        state = cls(life_periods)
+        values: dict[bytes, bytes | None] = dict(items)
+        state.apply(Changes(values, state._tree.patch({}, values)))
+        return state
+
+    @property
+    def root(self) -> bytes:
+        """Root over all current values, 32 bytes."""
+        return self._tree.root
+
+    def get(self, key: bytes) -> bytes | None:
+        """The current value."""
+        return self._values.get(key)
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """All current values, keys ascending."""
+        return iter(sorted(self._values.items()))
+
+    def prove(self, key: bytes) -> StateProof:
+        """Presence or absence of one key under `root`."""
+        return self._tree.prove(self._values, key)
+
+    def open_meters(self) -> list[bytes]:
+        """Meters whose reading of the present period is in, ascending."""
+        return sorted(self._open_meters)
+
+    def expired(self, period: int) -> list[bytes]:
+        """Keys whose last period lies before `period`, ascending."""
+        return sorted(key for last, held in self._expiring.items() if last < period for key in held)
+
+    def changes(self, values: dict[bytes, bytes | None]) -> Changes:
+        """What writing `values` would do; entries that stay as they are fall out."""
+        real = {key: value for key, value in values.items() if self._values.get(key) != value}
+        return Changes(real, self._tree.patch(self._values, real))
+
+    def apply(self, changes: Changes) -> None:
+        """Make changes permanent that were computed on the present state."""
+        for key, value in changes.values.items():
+            if value is None:
+                self._forget(key, self._values.pop(key))
+            else:
+                self._index(key, value)
+                self._values[key] = value
+        self._tree.apply(changes.tree)
+
+    def _index(self, key: bytes, value: bytes) -> None:
+        last = expiry(key, value, self.life_periods)
+        if last is not None:
+            self._expiring.setdefault(last, set()).add(key)
+        elif key.startswith(keys.PERIOD):
+            self._open_meters.add(keys.meter_of(key))
+
+    def _forget(self, key: bytes, value: bytes) -> None:
+        last = expiry(key, value, self.life_periods)
+        if last is not None:
+            held = self._expiring[last]
+            held.discard(key)
+            if not held:
+                del self._expiring[last]
+        elif key.startswith(keys.PERIOD):
+            self._open_meters.discard(keys.meter_of(key))
+
+
+class Scratch:
+    """One block's work on top of a state: reads through, writes aside, notes every version."""
+
+    __slots__ = ("_get", "index", "values", "versions")
+
+    def __init__(self, state: State) -> None:
+        self._get = state.get
+        self.values: dict[bytes, bytes | None] = {}
+        self.versions: list[Version] = []
+        self.index = BLOCK_INDEX
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value as this block has left it so far."""
+        if key in self.values:
+            return self.values[key]
+        return self._get(key)
+
+    def put(self, key: bytes, value: bytes | None, stage: VersionStage = VersionStage.FINAL) -> None:
+        """Add a version; None ends the key."""
+        self.values[key] = value
+        self.versions.append(Version(key, self.index, stage, value))

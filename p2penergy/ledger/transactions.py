@@ -1,0 +1,201 @@
+"""Transactions: their shapes, their one encoding, what is signed, and their ids.
+
+Lives here: `Reading`, `Contract` and its `Terms`, parsing, ids, and making signed ones. Never here:
+whether a transaction is accepted (`readings`, `contracts`). Owns the invariants that what is signed
+is a prefix of the bytes received, that it begins with tag, type and chain id, and that no id covers
+the signature that stands beside it. Implements LEDGER sections 1, 4 and 5.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from hashlib import sha256
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from p2penergy.digests import TAG_TERMS, TAG_TRANSACTION
+from p2penergy.messages import Count, ParticipantId, SignatureBytes, canonical, encode
+from p2penergy.signing import SIGNATURE_BYTES, Signer
+
+ENERGY_WH_MAX = 1_000_000_000
+PRICE_MICRO_PER_KWH_MAX = 1_000_000_000
+PERIOD_MAX = 2**40
+
+Period = Annotated[int, Meta(ge=0, le=PERIOD_MAX)]
+EnergyWh = Annotated[int, Meta(ge=0, le=ENERGY_WH_MAX)]
+TradedWh = Annotated[int, Meta(ge=1, le=ENERGY_WH_MAX)]
+PriceMicroPerKwh = Annotated[int, Meta(ge=0, le=PRICE_MICRO_PER_KWH_MAX)]
+
+# A signature is the last field of its array: two bytes of msgpack's bin 8, and the signature.
+_SIGNATURE_FIELD_BYTES = 2 + SIGNATURE_BYTES
+
+
+class Kind(IntEnum):
+    """Types of transaction; part of the signed bytes."""
+
+    READING = 1
+    CONTRACT = 2
+
+
+class EnergyType(IntEnum):
+    """The paper's energyType, and battery."""
+
+    SOLAR = 1
+    WIND = 2
+    FOSSIL = 3
+    BATTERY = 4
+
+
+class _Shape(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """An array of fixed length."""
+
+
+class Terms(_Shape, frozen=True, gc=False):
+    """What seller and buyer both sign; `number` tells their otherwise equal agreements apart."""
+
+    seller: ParticipantId
+    buyer: ParticipantId
+    period: Period
+    energy_wh: TradedWh
+    price_micro_per_kwh: PriceMicroPerKwh
+    valid_until_period: Period
+    number: Count
+
+    @property
+    def amount_nano(self) -> int:
+        """What the buyer pays, exactly, in billionths of the currency."""
+        return self.energy_wh * self.price_micro_per_kwh
+
+
+class Reading(_Shape, frozen=True, tag=int(Kind.READING), gc=False):
+    """What a meter measured in one period, netted within it."""
+
+    meter: ParticipantId
+    period: Period
+    import_wh: EnergyWh
+    export_wh: EnergyWh
+    energy_type: EnergyType
+    signature: SignatureBytes
+
+
+class Contract(_Shape, frozen=True, tag=int(Kind.CONTRACT), gc=False):
+    """Terms with both signatures: the counterparty's on them, the submitter's on all of it.
+
+    The submitter's signature covers the counterparty's: nobody on the way can put another in its
+    place and have the submitter punished for it.
+    """
+
+    terms: Terms
+    counterparty_signature: SignatureBytes
+    submitter: ParticipantId
+    nonce: Count
+    expires_period: Period
+    signature: SignatureBytes
+
+    @property
+    def counterparty(self) -> bytes:
+        """The party that did not submit."""
+        terms = self.terms
+        return terms.buyer if self.submitter == terms.seller else terms.seller
+
+
+Transaction = Reading | Contract
+
+_decoder: msgspec.msgpack.Decoder[Transaction] = msgspec.msgpack.Decoder(Transaction)
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A transaction as it came: decoded, with the bytes that its submitter signed, and its id."""
+
+    transaction: Transaction
+    signed: bytes
+    transaction_id: bytes
+
+
+def parse(data: bytes, chain_id: bytes) -> Submitted:
+    """A transaction from its bytes.
+
+    Raises:
+        MalformedMessageError: not a transaction, or not in its canonical encoding.
+    """
+    transaction: Transaction = canonical(_decoder, data, "transaction")
+    signed = _signed(transaction, data, chain_id)
+    return Submitted(transaction, signed, sha256(signed).digest())
+
+
+def _signed(transaction: Transaction, data: bytes, chain_id: bytes) -> bytes:
+    kind = b"\1" if type(transaction) is Reading else b"\2"
+    return TAG_TRANSACTION + kind + chain_id + data[:-_SIGNATURE_FIELD_BYTES]
+
+
+def signed_bytes(transaction: Transaction, chain_id: bytes) -> bytes:
+    """What the submitter signs: tag, type, chain, and all fields before the signature."""
+    return _signed(transaction, encode(transaction), chain_id)
+
+
+def transaction_id(transaction: Transaction, chain_id: bytes) -> bytes:
+    """SHA-256 of what the submitter signs, never of that signature."""
+    return sha256(signed_bytes(transaction, chain_id)).digest()
+
+
+def terms_bytes(terms: Terms, chain_id: bytes) -> bytes:
+    """What the counterparty signs."""
+    return TAG_TERMS + chain_id + encode(terms)
+
+
+def generate_trade_id(terms: Terms, chain_id: bytes) -> bytes:
+    """SHA-256 of the signed terms, never of signatures (the paper's generateTradeId)."""
+    return sha256(terms_bytes(terms, chain_id)).digest()
+
+
+def submitter_of(transaction: Transaction) -> bytes:
+    """Who signed the transaction and answers for it."""
+    return transaction.meter if isinstance(transaction, Reading) else transaction.submitter
+
+
+def period_of(transaction: Transaction) -> int:
+    """The settlement period that the transaction is about."""
+    return transaction.period if isinstance(transaction, Reading) else transaction.terms.period
+
+
+def concerned(transaction: Transaction) -> tuple[bytes, ...]:
+    """Whom a reply about the transaction goes to, ascending."""
+    if isinstance(transaction, Reading):
+        return (transaction.meter,)
+    return tuple(sorted({transaction.submitter, transaction.terms.seller, transaction.terms.buyer}))
+
+
+_UNSIGNED = bytes(SIGNATURE_BYTES)
+
+
+def sign_reading(
+    signer: Signer,
+    chain_id: bytes,
+    period: int,
+    import_wh: int,
+    export_wh: int,
+    energy_type: EnergyType = EnergyType.SOLAR,
+) -> Reading:
+    """A meter's reading, signed by it."""
+    draft = Reading(signer.participant_id, period, import_wh, export_wh, energy_type, _UNSIGNED)
+    return msgspec.structs.replace(draft, signature=signer.sign(signed_bytes(draft, chain_id)))
+
+
+def sign_terms(signer: Signer, chain_id: bytes, terms: Terms) -> bytes:
+    """The counterparty's signature on the terms."""
+    return signer.sign(terms_bytes(terms, chain_id))
+
+
+def sign_contract(
+    signer: Signer,
+    chain_id: bytes,
+    terms: Terms,
+    counterparty_signature: bytes,
+    nonce: int,
+    expires_period: int,
+) -> Contract:
+    """A contract as its submitter sends it; `nonce` is never used twice by one submitter."""
+    draft = Contract(terms, counterparty_signature, signer.participant_id, nonce, expires_period, _UNSIGNED)
+    return msgspec.structs.replace(draft, signature=signer.sign(signed_bytes(draft, chain_id)))
