@@ -1,8 +1,8 @@
 """A torn end of the log is dropped; damage before its last commit refuses to start.
 
-The model of a power loss: the log is cut at any byte. What that covers: the file system kept a prefix of the
-log, of which every acknowledged commit is part, for its fsync had returned. Not covered: a disk that lies about
-fsync, or loses bytes before those it kept; the damage tests show which of these are noticed.
+The model of a power loss: the log is cut at any byte. What that covers: the file system kept a prefix of
+the log, of which every acknowledged commit is part, for its fsync had returned. Not covered: a disk that
+lies about fsync, or loses bytes before those it kept; the damage tests show which of these are noticed.
 """
 
 import shutil
