@@ -155,7 +155,8 @@ class Ledger:
         scratch = Scratch(self._state)
         block = BlockContext(draft, scratch, self._chain_id, self._checker, self._genesis.market)
         if draft.period > tip.period:
-            settlement.advance(block, self._state, tip.period)
+            settlement.settle(block, self._state, tip.period)
+        settlement.drop_expired(block, self._state)
         self._write_chain(scratch, draft, tip)
         receipts = []
         for index, data in enumerate(draft.transactions):

@@ -18,12 +18,16 @@ from p2penergy.ledger.records import (
 )
 from p2penergy.ledger.state import State
 
+EXPIRED_PER_BLOCK = 2048
+ENTRIES_PER_TRANSACTION = 2
+"""A trade adds its id and its nonce."""
 
-def advance(block: BlockContext, state: State, period: int) -> None:
-    """Settle `period`, the parent's, and drop what is over before the draft's period.
 
-    Costs in proportion to the readings of the period and the entries that end. Periods in between,
-    if any, had no block and so no reading.
+def settle(block: BlockContext, state: State, period: int) -> None:
+    """Settle `period`, the parent's, at the start of a block of a later one.
+
+    Costs in proportion to the readings of the period. Periods in between, if any, had no block and so
+    no reading.
     """
     scratch = block.scratch
     totals = query.totals(scratch.get)
@@ -32,8 +36,18 @@ def advance(block: BlockContext, state: State, period: int) -> None:
         totals = _settle(block, meter, period, totals)
     if meters:
         scratch.put(keys.TOTALS, encode_record(totals))
-    for key in state.expired(block.draft.period):
-        scratch.put(key, None)
+
+
+def drop_expired(block: BlockContext, state: State) -> None:
+    """End entries whose last period is over, some at every block.
+
+    Ending all at once would hold up the first block of a period by seconds after a busy day. A few
+    more than a block can add are ended, so that they never pile up; what waits does no harm, because
+    expiry is checked before anything is looked up.
+    """
+    count_min = EXPIRED_PER_BLOCK + ENTRIES_PER_TRANSACTION * len(block.draft.transactions)
+    for key in state.expired(block.draft.period, count_min):
+        block.scratch.put(key, None)
 
 
 def _settle(block: BlockContext, meter: bytes, period: int, totals: TotalsRecord) -> TotalsRecord:

@@ -53,7 +53,8 @@ class State:
     life_periods: int
     _values: dict[bytes, bytes] = field(default_factory=dict)
     _tree: BucketTree = field(default_factory=BucketTree)
-    _expiring: dict[int, set[bytes]] = field(default_factory=dict)
+    _expiring: dict[int, dict[int, set[bytes]]] = field(default_factory=dict)
+    """Last period -> last byte of the key -> keys: small groups, so that few can be taken at a time."""
     _open_meters: set[bytes] = field(default_factory=set)
 
     @classmethod
@@ -85,9 +86,18 @@ class State:
         """Meters whose reading of the present period is in, ascending."""
         return sorted(self._open_meters)
 
-    def expired(self, period: int) -> list[bytes]:
-        """Keys whose last period lies before `period`, ascending."""
-        return sorted(key for last, held in self._expiring.items() if last < period for key in held)
+    def expired(self, period: int, count_min: int) -> list[bytes]:
+        """Keys whose last period lies before `period`: all, or the first groups that make `count_min`.
+
+        The order follows from the keys alone: nodes that were restored take the same.
+        """
+        found: list[bytes] = []
+        for last in sorted(last for last in self._expiring if last < period):
+            for _, group in sorted(self._expiring[last].items()):
+                found += sorted(group)
+                if len(found) >= count_min:
+                    return found
+        return found
 
     def changes(self, values: dict[bytes, bytes | None]) -> Changes:
         """What writing `values` would do; entries that stay as they are fall out."""
@@ -107,16 +117,18 @@ class State:
     def _index(self, key: bytes, value: bytes) -> None:
         last = expiry(key, value, self.life_periods)
         if last is not None:
-            self._expiring.setdefault(last, set()).add(key)
+            self._expiring.setdefault(last, {}).setdefault(key[-1], set()).add(key)
         elif key.startswith(keys.PERIOD):
             self._open_meters.add(keys.meter_of(key))
 
     def _forget(self, key: bytes, value: bytes) -> None:
         last = expiry(key, value, self.life_periods)
         if last is not None:
-            held = self._expiring[last]
-            held.discard(key)
-            if not held:
+            groups = self._expiring[last]
+            groups[key[-1]].discard(key)
+            if not groups[key[-1]]:
+                del groups[key[-1]]
+            if not groups:
                 del self._expiring[last]
         elif key.startswith(keys.PERIOD):
             self._open_meters.discard(keys.meter_of(key))
