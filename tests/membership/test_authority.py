@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
+import os
 import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
@@ -54,7 +56,7 @@ class TestFolder:
 
     def test_an_existing_authority_is_never_overwritten(self, folder: Path) -> None:
         before = contents(folder)
-        with pytest.raises(AuthorityError, match="not empty"):
+        with pytest.raises(AuthorityError, match="folder of its own"):
             Authority.create(folder, "Other Lane")
         assert contents(folder) == before
 
@@ -125,6 +127,31 @@ class TestFolder:
         (folder / "ca.pem").unlink()
         with pytest.raises(AuthorityError, match=r"ca\.pem can't be read"):
             Authority.open(folder)
+
+    def test_one_that_was_opened_earlier_forgets_nothing(self, folder: Path) -> None:
+        early, late = Authority.open(folder), Authority.open(folder)
+        for authority in (late, early, late):
+            authority.issue_device(DeviceKey.generate().public_key())
+        assert len(Authority.open(folder).list()) == 3
+
+    def test_the_folder_is_locked_while_it_changes(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        genuine, written = authority_module.write_atomically, []
+
+        def while_locked(path: Path, data: bytes, **how: int) -> None:
+            descriptor = os.open(folder, os.O_RDONLY)
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.close(descriptor)
+            written.append(path.name)
+            genuine(path, data, **how)
+
+        authority = Authority.open(folder)
+        monkeypatch.setattr(authority_module, "write_atomically", while_locked)
+        device = authority.issue_device(DeviceKey.generate().public_key())
+        authority.revoke(device.serial)
+        assert written == ["index.json", "index.json", "crl.pem"]
 
     def test_two_processes_lose_no_record(self, folder: Path) -> None:
         context = multiprocessing.get_context("spawn")
