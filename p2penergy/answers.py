@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from p2penergy.digests import MerkleTree
+from p2penergy.ledger import Ledger, keys
 from p2penergy.messages import (
     ANSWER_BYTES_MAX,
     Answer,
@@ -51,18 +52,22 @@ class ReceiptProof(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
 class Answers:
     """Serves one node's store and status to its peers."""
 
-    def __init__(self, store: Store, mesh: Mesh, status: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self, store: Store, ledger: Ledger, mesh: Mesh, status: Callable[[], dict[str, Any]]
+    ) -> None:
         self._store = store
+        self._ledger = ledger
         self._mesh = mesh
         self._topics: dict[str, Callable[[bytes], bytes]] = {
             "status": lambda _argument: msgspec.json.encode(status()),
             "proof": self._proof,
+            "state": self._state,
         }
 
     def on_sync(self, peer: bytes, message: Message) -> None:
         """SYNC: as many blocks as were asked for, as fit into one answer."""
         assert isinstance(message, SyncRequest)
-        tip = self._store.height()
+        tip = self._store.tip()
         found = self._store.blocks(message.height, message.count, SYNC_BYTES_MAX)
         blocks = tuple(Decided(block, decode_certificate(certificate)) for block, certificate in found)
         self._mesh.send(peer, encode(SyncResponse(tip, blocks)))
@@ -89,13 +94,21 @@ class Answers:
             body, ok = str(error).encode(), False
         self._mesh.send(peer, encode(Answer(message.number, ok, body)))
 
+    def _state(self, key_text: bytes) -> bytes:
+        # The current value under a key such as wallet/<40 hex digits>; empty for none.
+        try:
+            key = keys.parse_text(key_text.decode("ascii"))
+        except ValueError as error:
+            raise UnknownTopicError(str(error)) from None
+        return self._ledger.get(key) or b""
+
     def _proof(self, transaction_id: bytes) -> bytes:
         found = self._store.transaction(transaction_id)
         if found is None:
             raise UnknownTopicError("no such transaction was decided here")
         height, index = found
-        decided = self._store.decided(height)
-        tree = MerkleTree(decided.receipts)
+        receipts = self._store.receipts(height)
+        tree = MerkleTree(receipts)
         ((header, certificate),) = self._store.headers(height, 1)
-        proven = ProvenReceipt(index, decided.receipts[index], tree.path(index))
+        proven = ProvenReceipt(index, receipts[index], tree.path(index))
         return encode(ReceiptProof(header, certificate, tree.root, tree.count, proven))

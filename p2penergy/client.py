@@ -7,7 +7,7 @@ signed for it, or when a commit certificate and a Merkle path prove it.
 
 import asyncio
 import json
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -208,6 +208,22 @@ class Client:
         if not answer.ok:
             raise ClientError(answer.body.decode("utf-8", "replace"))
         return answer.body
+
+    async def agreed(self, topic: str, argument: bytes = b"") -> bytes:
+        """What f+1 validators answer alike.
+
+        Raises:
+            ClientError: no f+1 of them agree.
+        """
+        peers = sorted(self._mesh.connected() & self._keys.keys())
+        answers = await asyncio.gather(
+            *(self.query(peer, topic, argument) for peer in peers), return_exceptions=True
+        )
+        bodies = Counter(body for body in answers if isinstance(body, bytes))
+        for body, count in bodies.most_common(1):
+            if count > self.fault_limit:
+                return body
+        raise ClientError(f"no {self.fault_limit + 1} validators agree on {topic}")
 
     async def query_json(self, peer: bytes, topic: str, argument: bytes = b"") -> Any:
         """The same, for topics that answer in JSON."""

@@ -24,16 +24,23 @@ def wall_clock_ms() -> int:
 
 
 class LeaderCount:
-    """Blocks that each leader had decided, and whether Equation (1) named that leader."""
+    """Slots that Equation (1) gave to each leader, and blocks that each had decided."""
 
     def __init__(self) -> None:
+        self.slots_by_leader: Counter[bytes] = Counter()
         self.blocks_by_leader: Counter[bytes] = Counter()
         self.mismatches = 0
 
-    def note(self, proposer: bytes, slot: int, order: tuple[bytes, ...]) -> None:
-        """A decided block of `slot` by `proposer`, with the committee of its height in its order."""
+    def note(self, proposer: bytes, first: int, slot: int, order: tuple[bytes, ...]) -> None:
+        """A block of `slot` by `proposer` was decided at a height whose slots began with `first`.
+
+        `order` is the committee of the height: the leader of slot s is `order[s % eta]`.
+        """
+        eta = len(order)
+        for place, member in enumerate(order):
+            self.slots_by_leader[member] += (slot - place) // eta - (first - 1 - place) // eta
         self.blocks_by_leader[proposer] += 1
-        if order[slot % len(order)] != proposer:
+        if order[slot % eta] != proposer:
             self.mismatches += 1
 
 
@@ -52,6 +59,7 @@ class Coordinator:
         self._now_ms = now_ms
         self._timer: asyncio.TimerHandle | None = None
         self._running = False
+        self._last_slot = replica.tip_slot
 
     def start(self) -> None:
         """Begin: re-send what was stored, then keep the timer going."""
@@ -79,7 +87,8 @@ class Coordinator:
     def _count(self, decision: Decision) -> None:
         header = decision.block.header
         order = self.replica.committee(decision.height).members
-        self.leaders.note(header.proposer, header.slot, order)
+        self.leaders.note(header.proposer, self._last_slot + 1, header.slot, order)
+        self._last_slot = header.slot
 
     def _schedule(self, wake_at_ms: int | None) -> None:
         if self._timer is not None:

@@ -20,7 +20,9 @@ from p2penergy.config import Config, NodeSettings
 from p2penergy.genesis import ConsensusRules, Genesis, MarketRules, Member, check
 from p2penergy.membership.authority import Authority
 from p2penergy.membership.keys import DeviceKey
+from p2penergy.opening import genesis_versions
 from p2penergy.signing import EcdsaSigner
+from p2penergy.store import Store
 from transport import TlsIdentity
 
 WALLET_NANO = 100 * 10**9
@@ -95,6 +97,7 @@ def found(plan: Plan, folder: Path) -> Community:
     names = tuple(name for name, _ in plan.households[: plan.validators])
     secrets = {name: homes.new_beacon_secret() for name in names}
     genesis = _genesis(plan, meters, secrets)
+    versions = genesis_versions(genesis)
     ports = _ports(plan)
     addresses = {meters[name].participant_id: (HOST, port) for name, port in zip(names, ports, strict=True)}
     places = {}
@@ -112,6 +115,8 @@ def found(plan: Plan, folder: Path) -> Community:
             authority_pem=authority.certificate_pem,
             beacon_secret=secrets[name],
         )
+        store = Store.create(places[name] / homes.LEDGER_FILE, genesis.chain_id, genesis_versions=versions)
+        store.close()
     return Community(genesis, authority.certificate_pem, meters, names, places, addresses)
 
 

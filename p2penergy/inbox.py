@@ -162,7 +162,7 @@ class Inbox:
     def _transaction_items(self, transactions: Iterable[bytes]) -> list[SignatureItem]:
         items: list[SignatureItem] = []
         for transaction in transactions:
-            items.extend(self._ledger.signature_items(transaction))
+            items.extend(self._ledger.pool.signature_items(transaction))
         return items
 
     def _adopt(self, peer: bytes, decided: Decided) -> None:

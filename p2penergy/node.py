@@ -13,14 +13,14 @@ from typing import Any
 
 from p2penergy.answers import Answers
 from p2penergy.config import parse_address
-from p2penergy.consensus.effects import Decision, Effects, Pending, Restored
+from p2penergy.consensus.effects import Decision, Effects, Pending
 from p2penergy.consensus.replica import Replica
 from p2penergy.coordinator import Coordinator, wall_clock_ms
 from p2penergy.home import Home
 from p2penergy.inbox import Inbox
-from p2penergy.ledger import Ledger
 from p2penergy.membership.certificates import participant_id
 from p2penergy.messages import Decided, HeadersRequest, Message, Query, Request, SyncRequest
+from p2penergy.opening import open_ledger
 from p2penergy.outbox import Outbox
 from p2penergy.replies import Replies
 from p2penergy.requests import Requests
@@ -34,14 +34,6 @@ log = logging.getLogger(__name__)
 
 class NodeHaltedError(Exception):
     """The node stopped itself rather than break a promise; the sentence says why."""
-
-
-def open_ledger(home: Home, store: Store, checker: EcdsaChecker) -> Ledger:
-    """The ledger at the store's tip."""
-    height = store.height()
-    if not height:
-        return Ledger(home.genesis, checker)
-    return Ledger.restore(home.genesis, checker, height, store.current_state())
 
 
 def make_mesh(home: Home) -> TcpMesh:
@@ -64,7 +56,6 @@ class Node:
         store: Store,
         mesh: Mesh,
         now_ms: Callable[[], int] = wall_clock_ms,
-        votes_lost: bool = False,
     ) -> None:
         self.home = home
         self.store = store
@@ -81,15 +72,22 @@ class Node:
             self.ledger,
             home.hash_chain,
             checker,
-            self._restored(votes_lost, now_ms),
+            store.restored(),
         )
-        self.replies = Replies(home.signer, chain_id, mesh, store)
+        nodes = frozenset(bytes.fromhex(name) for name in home.config.peers)
+        self.replies = Replies(home.signer, chain_id, mesh, store, nodes)
         self.coordinator = Coordinator(self.replica, self._perform, now_ms)
         self.outbox = Outbox(store, mesh, self._everybody, self._publish, self._halt)
         self.requests = Requests(
-            self.ledger, self.verifier, mesh, self._committee, self._pending, self.replies.answer_again
+            self.ledger,
+            chain_id,
+            self.verifier,
+            mesh,
+            self._committee,
+            self._pending,
+            self.replies.answer_again,
         )
-        answers = Answers(store, mesh, self.status)
+        answers = Answers(store, self.ledger, mesh, self.status)
         self.inbox = Inbox(
             self.replica,
             self.ledger,
@@ -118,8 +116,9 @@ class Node:
         await self.start()
         started()
         stopping = asyncio.ensure_future(stop.wait())
+        both: set[asyncio.Future[Any]] = {stopping, self._halted}
         try:
-            await asyncio.wait({stopping, self._halted}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             if self._halted.done():
                 self._halted.result()
         finally:
@@ -134,7 +133,7 @@ class Node:
             if peer != self._name:
                 self.mesh.set_address(peer, *parse_address(address))
         self.coordinator.start()
-        log.info("started", extra={"height": self.store.height(), "name": self._name.hex()})
+        log.info("started", extra={"height": self.store.tip(), "name": self._name.hex()})
 
     async def stop(self) -> None:
         """Stop sending, then close the links; the store is closed by whoever opened it."""
@@ -157,6 +156,7 @@ class Node:
             "state_root": self.ledger.state_root.hex(),
             "pending": len(self.ledger.pool),
             "peers": len(self.mesh.connected()),
+            "slots_by_leader": {k.hex(): v for k, v in sorted(leaders.slots_by_leader.items())},
             "blocks_by_leader": {k.hex(): v for k, v in sorted(leaders.blocks_by_leader.items())},
             "leader_mismatches": leaders.mismatches,
             "refused": dict(sorted(self.refusals().items())),
@@ -183,14 +183,6 @@ class Node:
         log.debug("peer down", extra={"peer": peer.hex(), "reason": reason})
 
     # ---- inside -------------------------------------------------------------------------------
-
-    def _restored(self, votes_lost: bool, now_ms: Callable[[], int]) -> Restored:
-        restored = self.store.restored()
-        if not votes_lost:
-            return restored
-        rules = self.home.genesis.consensus
-        slot = max(0, now_ms() - rules.t0_ms) // rules.alpha_ms
-        return Restored(tip=restored.tip, amnesia_slot=slot)
 
     def _perform(self, effects: Effects) -> None:
         for refusal in effects.refused:

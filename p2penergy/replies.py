@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from p2penergy.consensus.effects import Decision
 from p2penergy.digests import MerkleTree
-from p2penergy.ledger import parties_of
-from p2penergy.messages import ProvenReceipt, Reply, encode, reply_statement
+from p2penergy.ledger import concerned, parse
+from p2penergy.messages import ProvenReceipt, Reply, encode, header_digest, reply_statement
 from p2penergy.peers import participant_of
 from p2penergy.signing import Signer
 from p2penergy.store import Store
@@ -20,25 +20,27 @@ from transport import Mesh
 class Replies:
     """Answers the clients of one node."""
 
-    def __init__(self, signer: Signer, chain_id: bytes, mesh: Mesh, store: Store) -> None:
+    def __init__(
+        self, signer: Signer, chain_id: bytes, mesh: Mesh, store: Store, nodes: frozenset[bytes]
+    ) -> None:
         self._signer = signer
         self._chain_id = chain_id
         self._mesh = mesh
         self._store = store
+        self._nodes = nodes
 
     def publish(self, decision: Decision) -> None:
         """Tell every connected party of a decided block."""
-        receipts = decision.outcome.receipts
         peers: dict[bytes, list[bytes]] = {}
-        for peer in self._mesh.connected():
+        for peer in self._mesh.connected() - self._nodes:
             peers.setdefault(participant_of(peer), []).append(peer)
-        concerned: dict[bytes, list[int]] = {}
-        for index, receipt in enumerate(receipts):
-            for party in parties_of(receipt):
+        told: dict[bytes, list[int]] = {}
+        for index, transaction in enumerate(decision.block.transactions):
+            for party in concerned(parse(transaction, self._chain_id).transaction):
                 for peer in peers.get(party, ()):
-                    concerned.setdefault(peer, []).append(index)
-        if concerned:
-            self._send(decision.height, decision.digest, receipts, concerned)
+                    told.setdefault(peer, []).append(index)
+        if told:
+            self._send(decision.height, decision.digest, decision.outcome.receipts, told)
 
     def answer_again(self, peer: bytes, transaction_id: bytes) -> bool:
         """Repeat the reply to a transaction decided long ago; False: it never was."""
@@ -46,19 +48,20 @@ class Replies:
         if found is None:
             return False
         height, index = found
-        decided = self._store.decided(height)
-        self._send(height, decided.digest, decided.receipts, {peer: [index]})
+        ((header, _),) = self._store.headers(height, 1)
+        receipts = self._store.receipts(height)
+        self._send(height, header_digest(header), receipts, {peer: [index]})
         return True
 
     def _send(
-        self, height: int, block: bytes, receipts: Sequence[bytes], concerned: dict[bytes, list[int]]
+        self, height: int, block: bytes, receipts: Sequence[bytes], told: dict[bytes, list[int]]
     ) -> None:
         tree = MerkleTree(receipts)
         me = self._signer.participant_id
         signature = self._signer.sign(
             reply_statement(self._chain_id, me, height, block, tree.root, tree.count)
         )
-        for peer, indices in concerned.items():
+        for peer, indices in told.items():
             proven = tuple(ProvenReceipt(i, receipts[i], tree.path(i)) for i in indices)
             reply = Reply(me, height, block, tree.root, tree.count, signature, proven)
             self._mesh.send(peer, encode(reply))

@@ -9,8 +9,8 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from p2penergy.ledger import Ledger
-from p2penergy.messages import MalformedMessageError, Message, Refused, Request, encode
+from p2penergy.ledger import Ledger, PoolResult, parse
+from p2penergy.messages import TEXT_CHARACTERS_MAX, MalformedMessageError, Message, Refused, Request, encode
 from p2penergy.verifier import Verifier
 from transport import Mesh
 
@@ -23,6 +23,7 @@ class Requests:
     def __init__(
         self,
         ledger: Ledger,
+        chain_id: bytes,
         verifier: Verifier,
         mesh: Mesh,
         committee: Callable[[], Iterable[bytes]],
@@ -30,6 +31,7 @@ class Requests:
         answer_again: Callable[[bytes, bytes], bool],
     ) -> None:
         self._ledger = ledger
+        self._chain_id = chain_id
         self._verifier = verifier
         self._mesh = mesh
         self._committee = committee
@@ -46,17 +48,17 @@ class Requests:
             self._consider(peer, transaction, message.relayed)
 
     def _consider(self, peer: bytes, transaction: bytes, relayed: bool) -> None:
-        try:
-            submitter, *others = self._ledger.signature_items(transaction)
-        except MalformedMessageError as error:
-            self.refused[error.code] += 1
+        # What needs no signature is refused before one is looked at.
+        if not self._ledger.pool.check(transaction).accepted:
+            self._admit(peer, transaction, relayed)
             return
+        submitter, *others = self._ledger.pool.signature_items(transaction)
 
         def checked(good: bool) -> None:
-            if not good:
+            if good:
+                self._admit(peer, transaction, relayed)
+            else:
                 self.refused["bad_signature"] += 1
-                return
-            self._admit(peer, transaction, relayed)
 
         # A wrong signature of the counterparty is no reason to refuse: the ledger declines the
         # contract and says so to both (LEDGER section 5). Looked at early, it is known by then.
@@ -68,16 +70,25 @@ class Requests:
     def _admit(self, peer: bytes, transaction: bytes, relayed: bool) -> None:
         result = self._ledger.pool.add(transaction)
         if not result.accepted:
-            self.refused[result.code] += 1
-            if not relayed and not self._answer_again(peer, result.transaction_id):
-                refused = Refused(result.transaction_id, result.code, result.sentence)
-                self._mesh.send(peer, encode(refused))
+            self._refuse(peer, transaction, relayed, result)
             return
         if not relayed:
             self._to_relay.append(transaction)
         if not self._flush_due:
             self._flush_due = True
             asyncio.get_running_loop().call_soon(self._flush)
+
+    def _refuse(self, peer: bytes, transaction: bytes, relayed: bool, result: PoolResult) -> None:
+        self.refused[result.code] += 1
+        if relayed or result.code == "pending":
+            # The same transaction came another way; its reply will come from the block.
+            return
+        try:
+            key = parse(transaction, self._chain_id).transaction_id
+        except MalformedMessageError:
+            return
+        if not self._answer_again(peer, key):
+            self._mesh.send(peer, encode(Refused(key, result.code, result.sentence[:TEXT_CHARACTERS_MAX])))
 
     def _flush(self) -> None:
         # One relay frame and one step of the core for everything that the same turn admitted.

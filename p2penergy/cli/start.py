@@ -1,6 +1,7 @@
 """`p2penergy start`: run the node of one home until it is told to stop."""
 
 import asyncio
+import contextlib
 import logging
 import signal
 import sys
@@ -12,13 +13,23 @@ from p2penergy import home as homes
 from p2penergy import logs, loops
 from p2penergy.cli.errors import as_user_error
 from p2penergy.config import ConfigError
+from p2penergy.coordinator import wall_clock_ms
 from p2penergy.home import Home, HomeError
 from p2penergy.node import Node, NodeHaltedError, make_mesh
+from p2penergy.opening import create_store
 from p2penergy.store import Store, StoreError
 from transport import TransportError
 
 READY_LINE = "ready"
 log = logging.getLogger(__name__)
+
+
+def _open_store(home: Home, votes_lost: bool) -> Store:
+    if not votes_lost:
+        return Store.open(home.ledger_path, home.genesis.chain_id)
+    rules = home.genesis.consensus
+    slot = max(0, wall_clock_ms() - rules.t0_ms) // rules.alpha_ms
+    return create_store(home, amnesia_slot=slot)
 
 
 async def _stdin_closed(stop: asyncio.Event) -> None:
@@ -30,14 +41,14 @@ async def _stdin_closed(stop: asyncio.Event) -> None:
     stop.set()
 
 
-async def _run(home: Home, store: Store, votes_lost: bool, until_stdin_closes: bool) -> None:
+async def _run(home: Home, store: Store, until_stdin_closes: bool) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     watching = loop.create_task(_stdin_closed(stop)) if until_stdin_closes else None
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     mesh = make_mesh(home)
-    node = Node(home, store, mesh, votes_lost=votes_lost)
+    node = Node(home, store, mesh)
 
     def announce() -> None:
         host, port = mesh.address
@@ -70,5 +81,5 @@ def start(path: Path, votes_lost: bool, until_stdin_closes: bool) -> None:
     with as_user_error(HomeError, ConfigError, StoreError, TransportError, NodeHaltedError):
         home = homes.load(path)
         logs.switch_on(home.config.log.level, home.config.log.format)
-        with Store.open(home.ledger_path, home.genesis.chain_id) as store:
-            loops.run(_run(home, store, votes_lost, until_stdin_closes))
+        with contextlib.closing(_open_store(home, votes_lost)) as store:
+            loops.run(_run(home, store, until_stdin_closes))

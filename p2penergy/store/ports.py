@@ -106,5 +106,8 @@ class Persistence(Protocol):
     def transaction(self, transaction_id: bytes) -> tuple[int, int] | None:
         """Height and index of a decided transaction."""
 
+    def receipts(self, height: int) -> list[bytes]:
+        """Receipts of a decided block, in the order of its transactions."""
+
     def votes(self, height: int) -> list[VoteRecord]:
         """Own votes of one height, in the order of storing."""

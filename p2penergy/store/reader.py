@@ -153,6 +153,24 @@ class Reader:
             ).fetchone()
             return None if row is None else (row[0], row[1])
 
+    def transaction_count(self) -> int:
+        """How many transactions were decided."""
+        with self._lend() as connection:
+            return int(connection.execute("SELECT coalesce(max(number), 0) FROM transactions").fetchone()[0])
+
+    def receipts(self, height: int) -> list[bytes]:
+        """Receipts of a decided block, in the order of its transactions."""
+        with self._lend() as connection:
+            rows = connection.execute(
+                "SELECT t.receipt FROM decisions d JOIN transactions t"
+                " ON t.number >= d.first_transaction AND t.height = d.height"
+                " WHERE d.height = ? AND t.number < coalesce("
+                "(SELECT first_transaction FROM decisions WHERE height = d.height + 1),"
+                " 9223372036854775807) ORDER BY t.number",
+                (height,),
+            )
+            return [receipt for (receipt,) in rows]
+
     def votes(self, height: int) -> list[VoteRecord]:
         """Own votes of one height, in the order of storing."""
         with self._lend() as connection:

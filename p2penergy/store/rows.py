@@ -129,18 +129,19 @@ class Rows:
             "INSERT INTO decisions VALUES (?, ?, ?, ?, ?)", (*columns, checksum(*columns))
         )
         outcome = cast(StoredOutcome, record.outcome)
-        self._transactions(record.height, outcome.transaction_ids)
+        self._transactions(record.height, outcome)
         self._versions(record.height, outcome.versions)
         self.tip = record.height
         self._forget(block_id)
 
-    def _transactions(self, height: int, transaction_ids: Sequence[bytes]) -> None:
+    def _transactions(self, height: int, outcome: StoredOutcome) -> None:
         first = self._transaction + 1
+        pairs = zip(outcome.transaction_ids, outcome.receipts, strict=True)
         self._connection.executemany(
-            "INSERT INTO transactions VALUES (?, ?, ?, ?)",
-            [(first + index, height, index, each) for index, each in enumerate(transaction_ids)],
+            "INSERT INTO transactions VALUES (?, ?, ?, ?, ?)",
+            [(first + index, height, index, each, receipt) for index, (each, receipt) in enumerate(pairs)],
         )
-        self._transaction += len(transaction_ids)
+        self._transaction += len(outcome.transaction_ids)
 
     def _versions(self, height: int, versions: Sequence[Version]) -> None:
         # Key -> its id and latest version, read once per block and written back once.

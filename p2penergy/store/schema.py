@@ -42,11 +42,12 @@ CREATE TABLE decisions ( -- one per decided height, without gaps
     checksum INTEGER NOT NULL
 );
 
-CREATE TABLE transactions ( -- every decided transaction, accepted or declined
+CREATE TABLE transactions ( -- the log: every decided transaction, accepted or declined
     number INTEGER PRIMARY KEY,
     height INTEGER NOT NULL,
     idx INTEGER NOT NULL, -- its place in the block
-    transaction_id BLOB NOT NULL
+    transaction_id BLOB NOT NULL,
+    receipt BLOB NOT NULL -- msgpack: what became of it
 );
 -- Eight bytes find a transaction as well as all 32 do, in a third of the pages.
 CREATE INDEX transactions_by_id ON transactions (substr(transaction_id, 1, 8));

@@ -1,0 +1,130 @@
+"""`p2penergy demo`: a neighbourhood trades for a day on this machine."""
+
+import asyncio
+import signal
+from datetime import date
+from pathlib import Path
+
+import click
+
+from p2penergy import loops
+from p2penergy.cli.errors import UserError, as_user_error
+from p2penergy.client import ClientError
+from p2penergy.demo.display import Display, make_console
+from p2penergy.demo.options import DemoError, DemoOptions, check
+from p2penergy.demo.report import Report, write_json
+from p2penergy.demo.run import run
+from p2penergy.founding import FoundingError
+from p2penergy.grid.csv_tables import DataError
+from p2penergy.grid.neighbourhood import Neighbourhood, load_neighbourhood, load_sample
+from p2penergy.home import HomeError
+from p2penergy.processes import ProcessError
+from p2penergy.store import StoreError
+from transport import TransportError
+
+SAMPLE_DAY = date(2016, 6, 23)
+
+_ERRORS = (
+    ClientError,
+    DataError,
+    DemoError,
+    FoundingError,
+    HomeError,
+    ProcessError,
+    StoreError,
+    TransportError,
+)
+
+
+class _Day(click.ParamType[date]):
+    name = "YYYY-MM-DD"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        """A date, or one clear sentence."""
+        try:
+            return value if isinstance(value, date) else date.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is not a day such as {SAMPLE_DAY}", param, ctx)
+
+
+def _neighbourhood(data: Path | None) -> Neighbourhood:
+    return load_sample() if data is None else load_neighbourhood(data)
+
+
+def _first_day(neighbourhood: Neighbourhood, day: date | None, data: Path | None) -> date:
+    if day is not None:
+        return day
+    days = neighbourhood.days()
+    if not days:
+        raise DemoError(f"the data of {neighbourhood.name} cover no whole local day")
+    return SAMPLE_DAY if data is None else days[0]
+
+
+async def _until_interrupted(options: DemoOptions, display: Display) -> Report:
+    # Ctrl-C and SIGTERM cancel the demo's task, which ends every child before it ends itself.
+    task = asyncio.current_task()
+    assert task is not None
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    return await run(options, display)
+
+
+@click.command()
+@click.option("--validators", default=4, show_default=True, help="How many meters are validators, too.")
+@click.option("--day", type=_Day(), help=f"First local day to replay.  [default: {SAMPLE_DAY}]")
+@click.option("--days", default=1, show_default=True, type=click.IntRange(1), help="How many days.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="A folder with another neighbourhood's week.csv, households.csv and feeder.csv.",
+)
+@click.option(
+    "--crash", default=0, type=click.IntRange(0), metavar="K", help="Kill K validators; start one again."
+)
+@click.option(
+    "--json", "json_path", type=click.Path(path_type=Path, dir_okay=False), help="Write all figures."
+)
+@click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep the ledgers there.")
+@click.option("--base-port", type=int, help="First of the validators' ports.  [default: free ones]")
+@click.option("--plain", is_flag=True, help="No colours, no moving display.")
+def demo(
+    validators: int,
+    day: date | None,
+    days: int,
+    data: Path | None,
+    crash: int,
+    json_path: Path | None,
+    keep: Path | None,
+    base_port: int | None,
+    plain: bool,
+) -> None:
+    """A neighbourhood trades for a day: real meter data through real PBFT over TCP.
+
+    Starts the validators as processes of their own and every household's meter as a signing agent,
+    replays each settlement period, then tries the two attacks of the paper.
+    """
+    with as_user_error(*_ERRORS):
+        neighbourhood = _neighbourhood(data)
+        options = DemoOptions(
+            neighbourhood=neighbourhood,
+            first_day=_first_day(neighbourhood, day, data),
+            days=days,
+            validators=validators,
+            crashes=crash,
+            base_port=base_port,
+            keep=keep,
+        )
+        check(options)
+        if json_path is not None and not json_path.absolute().parent.is_dir():
+            raise UserError(f"--json {json_path}: there is no such folder.")
+        display = Display(make_console(plain))
+        try:
+            report = loops.run(_until_interrupted(options, display))
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            raise UserError("Interrupted; all processes ended.") from None
+    display.summary(report)
+    if json_path is not None:
+        write_json(report, json_path)
+    if not report.sound:
+        raise UserError("Something above does not hold: see NO in the summary.")

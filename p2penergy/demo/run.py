@@ -1,0 +1,232 @@
+"""A demo from beginning to end.
+
+Lives here: the order of things, and ending everything whatever happens. Never here: their details.
+"""
+
+import asyncio
+import tempfile
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from p2penergy.coordinator import wall_clock_ms
+from p2penergy.demo import attacks, report
+from p2penergy.demo.attacks import AttackResult
+from p2penergy.demo.closing import bill_of, facts_of
+from p2penergy.demo.display import Display
+from p2penergy.demo.households import Households
+from p2penergy.demo.options import EPS_MS, DemoOptions
+from p2penergy.demo.replay import PeriodResult, Replay
+from p2penergy.demo.report import Report
+from p2penergy.founding import Community, Plan, found
+from p2penergy.genesis import ConsensusRules, MarketRules
+from p2penergy.grid.periods import local_time_text
+from p2penergy.market.tariffs import Tariffs
+from p2penergy.processes import Validator
+
+CRASH_AT = 0.35
+"""Share of the periods after which the first of the crashing validators is killed."""
+RESTART_AT = 0.85
+"""Share of the periods after which one of them is started again."""
+SETTLE_S_MAX = 60
+POLL_S = 0.05
+
+
+@dataclass(slots=True)
+class _Running:
+    """A network in operation."""
+
+    community: Community
+    validators: dict[str, Validator]
+    households: Households
+
+    def up(self) -> list[Validator]:
+        return [v for v in self.validators.values() if v.running]
+
+
+def _plan(options: DemoOptions, tariffs: Tariffs) -> Plan:
+    neighbourhood = options.neighbourhood
+    return Plan(
+        community=neighbourhood.name[:64],
+        households=[(h.name, h.rated_w) for h in neighbourhood.households],
+        validators=options.validators,
+        consensus=ConsensusRules(
+            t0_ms=wall_clock_ms(),
+            alpha_ms=options.alpha_ms,
+            eps_ms=EPS_MS,
+            delta_ms=options.delta_ms,
+            committee_size_min=1,
+        ),
+        market=MarketRules(
+            currency=tariffs.currency,
+            retail_micro_per_kwh=tariffs.retail_micro_per_kwh,
+            feed_in_micro_per_kwh=tariffs.feed_in_micro_per_kwh,
+            replay=True,
+            first_period=options.periods()[0] - 1,
+        ),
+        base_port=options.base_port,
+    )
+
+
+async def run(options: DemoOptions, display: Display) -> Report:
+    """The whole demo; every process has ended when this returns or raises.
+
+    Raises:
+        DemoError, FoundingError, ProcessError, ClientError: with a sentence for people.
+    """
+    tariffs = Tariffs()
+    where = nullcontext(options.keep) if options.keep else tempfile.TemporaryDirectory(prefix="p2penergy-")
+    with where as folder:
+        place = Path(folder)
+        async with AsyncExitStack() as stack:
+            running = await _start(options, tariffs, place, display, stack)
+            replay = await _replay(options, tariffs, running, display)
+            staged = await _attack(options, running, display)
+            statuses = await _settled(running)
+        display.step("all processes ended; reading the ledgers once more")
+        return _report(options, tariffs, running, replay, staged, statuses)
+
+
+async def _start(
+    options: DemoOptions, tariffs: Tariffs, place: Path, display: Display, stack: AsyncExitStack
+) -> _Running:
+    community = found(_plan(options, tariffs), place)
+    meters = len(community.meters)
+    display.step(
+        f"an authority, {meters} device certificates, genesis {community.genesis.chain_id.hex()[:16]}"
+    )
+    validators = {name: Validator(name, home) for name, home in community.homes.items()}
+    for validator in validators.values():
+        stack.push_async_callback(validator.stop)
+    await asyncio.gather(*(v.start() for v in validators.values()))
+    display.step(
+        f"{len(validators)} validators, each a process of its own, on loopback TCP with mutual TLS 1.3"
+    )
+    households = Households(community)
+    stack.push_async_callback(households.disconnect)
+    await households.connect()
+    display.step(f"{meters} meters connected to every validator")
+    return _Running(community, validators, households)
+
+
+async def _replay(
+    options: DemoOptions, tariffs: Tariffs, running: _Running, display: Display
+) -> tuple[list[PeriodResult], float]:
+    periods = options.periods()
+    zone = options.neighbourhood.zone
+    results: list[PeriodResult] = []
+
+    def progress(result: PeriodResult) -> None:
+        results.append(result)
+        display.period(result, local_time_text(result.period, zone), len(results))
+
+    replay = Replay(options.neighbourhood, running.households, tariffs, progress)
+    began = asyncio.get_running_loop().time()
+    with display.replaying(len(periods)):
+        async for index in replay.run(periods):
+            await _crash(options, running, index, len(periods), display)
+    return results, asyncio.get_running_loop().time() - began
+
+
+async def _crash(options: DemoOptions, running: _Running, index: int, periods: int, display: Display) -> None:
+    # The last validators are the ones to go, one period after the other.
+    doomed = list(running.validators.values())[::-1][: options.crashes]
+    first = int(periods * CRASH_AT)
+    if first <= index < first + len(doomed):
+        victim = doomed[index - first]
+        await victim.kill()
+        display.step(f"validator {victim.name} killed (SIGKILL)")
+    if doomed and index == max(int(periods * RESTART_AT), first + len(doomed)):
+        await doomed[0].start()
+        display.step(f"validator {doomed[0].name} started again")
+
+
+async def _attack(options: DemoOptions, running: _Running, display: Display) -> Sequence[AttackResult]:
+    households = sorted(options.neighbourhood.households, key=lambda h: (-h.pv_w, h.name))
+    if len(households) < 2:
+        display.step("one household alone has nobody to attack")
+        return ()
+    seller, buyer = running.households[households[0].name], running.households[households[-1].name]
+    found = await attacks.run(seller, buyer, options.periods()[-1] + 1)
+    display.step("two attacks tried: a malicious seller and a malicious buyer")
+    return found
+
+
+async def _settled(running: _Running) -> dict[str, dict[str, Any]]:
+    """Every running validator's status, once all are at one height."""
+    asking = next(iter(running.households.by_name.values())).client
+
+    async def poll() -> dict[str, dict[str, Any]]:
+        while True:
+            statuses = {
+                v.name: await asking.query_json(running.community.meters[v.name].participant_id, "status")
+                for v in running.up()
+            }
+            if len({s["height"] for s in statuses.values()}) == 1:
+                return statuses
+            await asyncio.sleep(POLL_S)
+
+    return await asyncio.wait_for(poll(), SETTLE_S_MAX)
+
+
+def _report(
+    options: DemoOptions,
+    tariffs: Tariffs,
+    running: _Running,
+    replay: tuple[list[PeriodResult], float],
+    staged: Sequence[AttackResult],
+    statuses: dict[str, dict[str, Any]],
+) -> Report:
+    results, replay_s = replay
+    neighbourhood, community = options.neighbourhood, running.community
+    witness = next(v for v in running.validators.values() if not v.kills)
+    facts = facts_of(witness.home)
+    seen = statuses[witness.name]
+    rows = []
+    for validator in running.validators.values():
+        status = statuses.get(validator.name)
+        key = community.meters[validator.name].participant_id.hex()
+        rows.append(
+            report.ValidatorRow(
+                name=validator.name,
+                height=status["height"] if status else facts_of(validator.home).height,
+                state_root=status["state_root"] if status else "",
+                slots_led=seen["slots_by_leader"].get(key, 0),
+                blocks_led=seen["blocks_by_leader"].get(key, 0),
+                killed=validator.kills,
+                running=status is not None,
+            )
+        )
+    readings = [r for p in options.periods() for r in neighbourhood.readings(p)]
+    traded_wh = sum(r.traded_wh for r in results)
+    consumed_wh, exported_wh = (sum(r.import_wh for r in readings), sum(r.export_wh for r in readings))
+    return Report(
+        neighbourhood=neighbourhood.name,
+        households=len(neighbourhood.households),
+        days=tuple(day.isoformat() for day in options.all_days()),
+        alpha_ms=options.alpha_ms,
+        faults_tolerated=options.faults_tolerated,
+        trades=sum(r.trades for r in results),
+        traded_wh=traded_wh,
+        traded_nano=sum(r.traded_nano for r in results),
+        currency=tariffs.currency,
+        consumed_wh=consumed_wh,
+        from_grid_wh=consumed_wh - traded_wh,
+        exported_wh=exported_wh,
+        to_grid_wh=exported_wh - traded_wh,
+        periods=report.period_rows(neighbourhood, results),
+        periods_expected=report.matches_expectations(neighbourhood, results),
+        blocks=facts.height,
+        transactions=facts.transactions,
+        validators=tuple(rows),
+        leaders_match_equation_1=all(s["leader_mismatches"] == 0 for s in statuses.values()),
+        roots_equal=len({s["state_root"] for s in statuses.values()}) == 1,
+        conserved=facts.conserved,
+        latency_ms=report.latency_row(running.households.latencies_ms()),
+        bill=bill_of(witness.home, options, community, tariffs),
+        attacks=tuple(staged),
+        replay_s=round(replay_s, 3),
+        kept=str(options.keep) if options.keep else None,
+    )
