@@ -19,6 +19,7 @@ layer above as an exception. Our own faults do, with a sentence for the person w
         +-- TlsIdentityError                  certificate, key or authority cannot be used
         +-- TooManyPeers                      `set_address` beyond `dialled_peers_max`
         +-- FrameTooLong                      `send` of more than `frame_bytes_max`
+        +-- RunawayClock                      a virtual clock whose events never end
 """
 
 from __future__ import annotations
@@ -79,3 +80,7 @@ class TooManyPeers(LocalFault):
 
 class FrameTooLong(LocalFault):
     """A payload to send is longer than one frame may be."""
+
+
+class RunawayClock(LocalFault):
+    """Events on a virtual clock keep scheduling more of themselves."""

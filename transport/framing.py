@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgpack  # type: ignore[import-untyped]
 
-from transport.errors import FrameRefused
+from transport.errors import FrameRefused, FrameTooLong
 from transport.limits import FRAME_HEADER_BYTES_MAX, KIB
 
 PING_FRAME: Final = b"\xc4\x00"
@@ -37,6 +37,14 @@ def encode_frame(payload: bytes) -> bytes:
     if length < 1 << 16:
         return b"\xc5" + length.to_bytes(2, "big") + payload
     return b"\xc6" + length.to_bytes(4, "big") + payload
+
+
+def check_payload(payload: bytes, frame_bytes_max: int) -> None:
+    """Raise FrameTooLong or, for an empty payload, ValueError: it may not be sent."""
+    if not payload:
+        raise ValueError("an empty payload cannot be sent: the empty frame is the keep-alive")
+    if len(payload) > frame_bytes_max:
+        raise FrameTooLong(f"a payload of {len(payload)} bytes, the limit is {frame_bytes_max}")
 
 
 class FrameDecoder:

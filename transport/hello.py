@@ -62,7 +62,8 @@ def decode_hello(payload: bytes, limits: Limits) -> Hello:
         raise HelloRefused("hello_oversize", f"{len(payload)} bytes, the limit is {limits.hello_bytes_max}")
     try:
         hello = _DECODER.decode(payload)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        # msgspec lets the second one out for a str that is not UTF-8.
         raise HelloRefused("hello_malformed", str(error)) from None
     # Decoders take longer encodings than needed; one value must have one encoding.
     if encode_hello(hello) != payload:

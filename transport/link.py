@@ -44,6 +44,10 @@ if TYPE_CHECKING:
     from transport.limits import Limits
 
 
+_PULSES = 3
+"""Pulses of the keep-alive in `idle_ms_max`."""
+
+
 class LinkOwner(Protocol):
     """What a link tells the mesh that made it."""
 
@@ -107,7 +111,8 @@ class Link(asyncio.Protocol):
         self._stall_timer: asyncio.TimerHandle | None = None
         self._close_timer: asyncio.TimerHandle | None = None
         self._pulse_timer: asyncio.TimerHandle | None = None
-        self._heard_at_s = 0.0
+        self._silent_pulses = 0
+        self._heard_since_pulse = False
         self._wrote_since_pulse = False
 
     @property
@@ -219,15 +224,18 @@ class Link(asyncio.Protocol):
     # -- keep-alive -----------------------------------------------------------------------------
 
     def _pulse(self) -> None:
-        silence_s = self._loop.time() - self._heard_at_s
-        if silence_s * 1000 >= self._limits.idle_ms_max:
-            self.drop(LinkDropped("idle", f"nothing was heard for {silence_s:.1f} s"))
+        # Silence is counted in pulses and not in time, so that a pause of our own process is not
+        # taken for a silence of everybody else.
+        self._silent_pulses = 0 if self._heard_since_pulse else self._silent_pulses + 1
+        self._heard_since_pulse = False
+        if self._silent_pulses == _PULSES:
+            self.drop(LinkDropped("idle", f"silent for {self._limits.idle_ms_max} ms"))
             return
         if not self._wrote_since_pulse and not self._paused and self._transport is not None:
             self._transport.write(PING_FRAME)
             self._owner.count("pings_out")
         self._wrote_since_pulse = False
-        self._pulse_timer = self._after(self._limits.idle_ms_max / 3, self._pulse)
+        self._pulse_timer = self._after(self._limits.idle_ms_max / _PULSES, self._pulse)
 
     # -- asyncio.Protocol -----------------------------------------------------------------------
 
@@ -265,7 +273,7 @@ class Link(asyncio.Protocol):
         """Decode, check the HELLO, deliver."""
         if self._state not in (_State.GREETING, _State.UP):
             return
-        self._heard_at_s = self._loop.time()
+        self._heard_since_pulse = True
         self._owner.count("bytes_in", len(data))
         try:
             payloads = self._decoder.feed(data)
@@ -295,9 +303,9 @@ class Link(asyncio.Protocol):
         hello = decode_hello(payloads.pop(0), self._limits)
         check_hello(hello, Expectation(self._own, self._certified, self.dialled))
         self.peer = hello.name
-        self.up_at_s = self._heard_at_s
+        self.up_at_s = self._loop.time()
         self._state = _State.UP
-        self._pulse_timer = self._after(self._limits.idle_ms_max / 3, self._pulse)
+        self._pulse_timer = self._after(self._limits.idle_ms_max / _PULSES, self._pulse)
         self._owner.link_named(self)
         self.settled.set()
 
@@ -324,6 +332,10 @@ class Link(asyncio.Protocol):
             fault = tls_refusal(exc)
             self._owner.link_refused(self, fault)
             self._reason = fault.code
+        elif self._state is _State.GREETING:
+            # Most likely it refuses us: a TLS server rejects a client only after the client
+            # believes to be connected, and the loops do not send it the reason.
+            self._reason = "hung_up"
         self._state = _State.CLOSED
         self._release()
         if self._close_timer is not None:

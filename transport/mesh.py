@@ -24,13 +24,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from transport.dialler import Backoff, keep_dialling
 from transport.errors import (
-    FrameTooLong,
     LinkDropped,
     NotListening,
     PeerFault,
     TooManyPeers,
 )
-from transport.framing import encode_frame
+from transport.framing import check_payload, encode_frame
 from transport.hello import Hello, PeerName, check_own_hello
 from transport.limits import Limits
 from transport.link import Link
@@ -164,12 +163,7 @@ class TcpMesh:
         return sum(self._send_frame(peer, frame) for peer in peers)
 
     def _frame(self, payload: bytes) -> bytes:
-        if not payload:
-            raise ValueError("an empty payload cannot be sent: the empty frame is the keep-alive")
-        if len(payload) > self._limits.frame_bytes_max:
-            raise FrameTooLong(
-                f"a payload of {len(payload)} bytes, frame_bytes_max is {self._limits.frame_bytes_max}"
-            )
+        check_payload(payload, self._limits.frame_bytes_max)
         return encode_frame(payload)
 
     def _send_frame(self, peer: PeerName, frame: bytes) -> bool:

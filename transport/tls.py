@@ -64,9 +64,11 @@ def tls_refusal(error: ssl.SSLError) -> TlsRefused:
     """Translate a failed handshake into its code."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return TlsRefused("tls_certificate", error.verify_message)
-    if error.reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
+    # Only errors that OpenSSL made carry a reason.
+    reason: str | None = getattr(error, "reason", None)
+    if reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
         return TlsRefused("tls_no_certificate", "the peer showed no certificate")
-    return TlsRefused("tls_handshake", error.reason or str(error))
+    return TlsRefused("tls_handshake", reason or str(error))
 
 
 def _context(purpose: int, certificate_pem: bytes, key_pem: bytes, authority_pem: bytes) -> ssl.SSLContext:

@@ -29,7 +29,7 @@ def pytest_asyncio_loop_factories(config: Any, item: Any) -> dict[str, Callable[
 async def eventually(condition: Callable[[], Any]) -> None:
     """Wait until `condition` holds."""
     async with asyncio.timeout(PATIENCE_S):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - the condition may be anything
             await asyncio.sleep(0.002)
 
 
@@ -128,14 +128,14 @@ def authority() -> Authority:
     return Authority()
 
 
+@pytest.fixture(scope="session")
+def make_authority() -> type[Authority]:
+    return Authority
+
+
 @pytest.fixture(name="eventually")
 def _eventually() -> Callable[..., Any]:
     return eventually
-
-
-@pytest.fixture(name="recorder")
-def _recorder() -> Recorder:
-    return Recorder()
 
 
 class Meshes:
