@@ -23,7 +23,7 @@ from p2penergy.ledger.records import (
 from p2penergy.ledger.scores import NOTHING_DELIVERED_PPM, TRADING_BAR_PPM, after_default
 from p2penergy.ledger.stages import Book, StageLegs
 from p2penergy.ledger.state import Scratch, VersionStage
-from p2penergy.ledger.transactions import Contract, Terms, generate_trade_id, terms_bytes
+from p2penergy.ledger.transactions import Contract, Terms, answer_key, generate_trade_id, terms_bytes
 
 SELLER_AT_FAULT = 1
 BUYER_AT_FAULT = -1
@@ -55,10 +55,7 @@ def create_trade(block: BlockContext, contract: Contract, transaction_id: bytes)
     Its nonce is answered either way.
     """
     scratch, terms, leader = block.scratch, contract.terms, block.draft.proposer
-    scratch.put(
-        keys.nonce(contract.submitter, contract.nonce),
-        encode_integer(contract.expires_period),
-    )
+    scratch.put(answer_key(contract), encode_integer(contract.expires_period))
     trade_id = generate_trade_id(terms, block.chain_id)
     legs: tuple[int, ...] = ()
     refusal = _preparation(block, contract, trade_id) or _authorisation(block, contract)

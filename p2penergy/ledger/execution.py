@@ -10,26 +10,30 @@ or a bad proposer could fill the log, and make a client take an old answer for a
 """
 
 from p2penergy.blocks import InvalidBlockError
-from p2penergy.ledger import keys, query
+from p2penergy.ledger import query
 from p2penergy.ledger.context import BlockContext
 from p2penergy.ledger.contracts import create_trade
 from p2penergy.ledger.readings import decide_reading
 from p2penergy.ledger.receipts import Receipt
-from p2penergy.ledger.transactions import Contract, Reading, parse, submitter_of
+from p2penergy.ledger.transactions import Contract, Reading, Submitted, answer_key, parse, submitter_of
 from p2penergy.messages import MalformedMessageError
 
 
-def decide(block: BlockContext, data: bytes) -> Receipt:
+def read(data: bytes, chain_id: bytes) -> Submitted:
+    """One transaction of a block; raises `InvalidBlockError` with code `malformed_transaction`."""
+    try:
+        return parse(data, chain_id)
+    except MalformedMessageError as error:
+        raise InvalidBlockError("malformed_transaction", str(error)) from None
+
+
+def decide(block: BlockContext, submitted: Submitted) -> Receipt:
     """Execute or decline one transaction, and return its receipt.
 
     Raises:
-        InvalidBlockError: `malformed_transaction`, `unknown_submitter`, `bad_signature`,
-            `answered_twice`, `transaction_expired` or `expiry_too_far`.
+        InvalidBlockError: `unknown_submitter`, `bad_signature`, `answered_twice`,
+            `transaction_expired` or `expiry_too_far`.
     """
-    try:
-        submitted = parse(data, block.chain_id)
-    except MalformedMessageError as error:
-        raise InvalidBlockError("malformed_transaction", str(error)) from None
     transaction = submitted.transaction
     submitter = submitter_of(transaction)
     member = query.member(block.scratch.get, submitter)
@@ -53,6 +57,6 @@ def _require_answerable(block: BlockContext, contract: Contract) -> None:
     if expires > period + block.market.transaction_life_periods:
         said = f"a transaction expires in period {expires}, too far after the block's, {period}"
         raise InvalidBlockError("expiry_too_far", said)
-    if block.scratch.get(keys.nonce(contract.submitter, contract.nonce)) is not None:
+    if block.scratch.get(answer_key(contract)) is not None:
         said = f"nonce {contract.nonce} of {contract.submitter.hex()} was answered before"
         raise InvalidBlockError("answered_twice", said)

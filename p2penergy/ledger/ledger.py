@@ -16,12 +16,13 @@ from p2penergy.genesis import Genesis
 from p2penergy.ledger import audit, block_rules, keys, query, settlement
 from p2penergy.ledger.bucket_tree import StateProof
 from p2penergy.ledger.context import BlockContext
-from p2penergy.ledger.execution import decide
+from p2penergy.ledger.execution import decide, read
 from p2penergy.ledger.initial import initial_items, require_in_range
 from p2penergy.ledger.pool import Pool
 from p2penergy.ledger.receipts import encode_receipt
 from p2penergy.ledger.records import MemberRecord, TipRecord, decode_record, encode_record
 from p2penergy.ledger.state import Changes, Scratch, State, Version
+from p2penergy.ledger.transactions import answer_key
 from p2penergy.messages import Stage
 from p2penergy.signing import SignatureChecker
 
@@ -38,7 +39,9 @@ class LedgerOutcome:
     """Everything written, in order; the last one of a key is its value after the block."""
     transaction_ids: Sequence[bytes]
     changes: Changes
-    """For `Ledger.commit`."""
+    """For `Ledger.commit`, like `answered`."""
+    answered: Sequence[bytes]
+    """`answer_key` of every transaction."""
 
 
 class Ledger:
@@ -158,10 +161,12 @@ class Ledger:
             settlement.settle(block, self._state, tip.period)
         settlement.drop_expired(block, self._state)
         self._write_chain(scratch, draft, tip)
-        receipts = []
+        receipts, answered = [], []
         for index, data in enumerate(draft.transactions):
             scratch.index = index
-            receipts.append(decide(block, data))
+            submitted = read(data, self._chain_id)
+            receipts.append(decide(block, submitted))
+            answered.append(answer_key(submitted.transaction))
         encoded = [encode_receipt(receipt) for receipt in receipts]
         changes = self._state.changes(scratch.values)
         return LedgerOutcome(
@@ -172,6 +177,7 @@ class Ledger:
             versions=scratch.versions,
             transaction_ids=[receipt.transaction_id for receipt in receipts],
             changes=changes,
+            answered=answered,
         )
 
     def _write_chain(self, scratch: Scratch, draft: Draft, tip: TipRecord) -> None:
@@ -197,7 +203,7 @@ class Ledger:
         period = self.period
         self._state.apply(outcome.changes)
         self._height = draft.height
-        self.pool.drop_answered(draft.transactions)
+        self.pool.drop_answered(outcome.answered)
         if draft.period > period:
             self.pool.drop_expired(draft.period)
 

@@ -19,6 +19,7 @@ from p2penergy.ledger.transactions import (
     Reading,
     Submitted,
     Transaction,
+    answer_key,
     parse,
     period_of,
     submitter_of,
@@ -49,13 +50,6 @@ class PoolResult(msgspec.Struct, frozen=True):
 
 
 TAKEN = PoolResult(True)
-
-
-def answer_key(transaction: Transaction) -> bytes:
-    """The state's entry that shows that a transaction was answered."""
-    if isinstance(transaction, Reading):
-        return keys.period(transaction.meter, transaction.period)
-    return keys.nonce(transaction.submitter, transaction.nonce)
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,11 +278,10 @@ class Pool:
             selected.append(pending.data)
         return tuple(selected)
 
-    def drop_answered(self, transactions: Iterable[bytes]) -> None:
-        """Forget what a committed block answered, and what can't be answered any more because of it."""
-        for data in transactions:
-            if self._pending:
-                self._remove(answer_key(parse(data, self._chain_id).transaction))
+    def drop_answered(self, answered: Iterable[bytes]) -> None:
+        """Forget what a committed block answered, by its answer keys, other pending answers included."""
+        for key in answered:
+            self._remove(key)
 
     def drop_expired(self, period: int) -> None:
         """Forget what no block of `period` or later may hold."""

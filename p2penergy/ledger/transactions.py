@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from p2penergy.digests import TAG_TERMS, TAG_TRANSACTION
+from p2penergy.ledger import keys
 from p2penergy.messages import Count, ParticipantId, SignatureBytes, canonical, encode
 from p2penergy.signing import SIGNATURE_BYTES, Signer
 
@@ -158,6 +159,13 @@ def submitter_of(transaction: Transaction) -> bytes:
 def period_of(transaction: Transaction) -> int:
     """The settlement period that the transaction is about."""
     return transaction.period if isinstance(transaction, Reading) else transaction.terms.period
+
+
+def answer_key(transaction: Transaction) -> bytes:
+    """The state's entry that shows that a transaction was answered: accepted, if it is a reading."""
+    if isinstance(transaction, Reading):
+        return keys.period(transaction.meter, transaction.period)
+    return keys.nonce(transaction.submitter, transaction.nonce)
 
 
 def concerned(transaction: Transaction) -> tuple[bytes, ...]:
