@@ -11,9 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-
 from p2penergy import home as homes
 from p2penergy.beacon import HashChain
 from p2penergy.config import Config, NodeSettings
@@ -123,8 +120,7 @@ def found(plan: Plan, folder: Path) -> Community:
 def _meter(authority: Authority, name: str) -> Meter:
     key = DeviceKey.generate()
     certificate = authority.issue_device(key.public_key())
-    pem = x509.load_der_x509_certificate(certificate.der).public_bytes(Encoding.PEM)
-    return Meter(name, key, pem, certificate.participant_id)
+    return Meter(name, key, certificate.pem, certificate.participant_id)
 
 
 def _genesis(plan: Plan, meters: dict[str, Meter], secrets: dict[str, bytes]) -> Genesis:

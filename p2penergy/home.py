@@ -13,8 +13,8 @@ from p2penergy import genesis as genesis_module
 from p2penergy.beacon import HashChain
 from p2penergy.config import Config
 from p2penergy.genesis import Genesis, GenesisError
-from p2penergy.membership.certificates import participant_id
 from p2penergy.membership.errors import MembershipError
+from p2penergy.membership.identifying import Identify, identifier
 from p2penergy.membership.keys import DeviceKey
 from p2penergy.membership.private_files import read_private, write_atomically
 from p2penergy.signing import EcdsaSigner
@@ -44,6 +44,8 @@ class Home:
     signer: EcdsaSigner
     tls: TlsIdentity
     hash_chain: HashChain
+    identify: Identify
+    """Certificate of a link -> participant at its other end."""
 
     @property
     def ledger_path(self) -> Path:
@@ -114,10 +116,13 @@ def load(path: Path) -> Home:
         key = DeviceKey.load(path / KEY_FILE)
         tls = TlsIdentity.load(path / CERTIFICATE_FILE, path / KEY_FILE, [path / AUTHORITY_FILE])
         chain = _hash_chain(path / BEACON_FILE)
+        identify = identifier((path / AUTHORITY_FILE).read_bytes())
     except (MembershipError, TransportError) as error:
         raise HomeError(str(error)) from None
-    name = participant_id(tls.certificate_der)
+    name = identify(tls.certificate_der)
+    if name is None:
+        raise HomeError(f"{path / CERTIFICATE_FILE} is no valid device certificate of this community")
     member = next((m for m in genesis.members if m.participant_id == name.hex()), None)
     if member is not None and bytes.fromhex(member.public_key) != key.public_key_compressed():
         raise HomeError(f"{path / KEY_FILE} is not the key that genesis names for participant {name.hex()}")
-    return Home(path, config, genesis, EcdsaSigner(name, key.private_key), tls, chain)
+    return Home(path, config, genesis, EcdsaSigner(name, key.private_key), tls, chain, identify)

@@ -18,7 +18,6 @@ from p2penergy.consensus.replica import Replica
 from p2penergy.coordinator import Coordinator, wall_clock_ms
 from p2penergy.home import Home
 from p2penergy.inbox import Inbox
-from p2penergy.membership.certificates import participant_id
 from p2penergy.messages import Decided, HeadersRequest, Message, Query, Request, SyncRequest
 from p2penergy.opening import open_ledger
 from p2penergy.outbox import Outbox
@@ -42,7 +41,7 @@ def make_mesh(home: Home) -> TcpMesh:
         name=home.signer.participant_id,
         listen=parse_address(home.config.node.listen),
         tls=home.tls if home.config.node.tls else None,
-        identify=participant_id,
+        identify=home.identify,
         network=home.genesis.chain_id,
     )
 

@@ -20,7 +20,7 @@ from p2penergy.ledger.transactions import (
     sign_terms,
     transaction_id,
 )
-from p2penergy.membership.certificates import participant_id
+from p2penergy.membership.identifying import Identify, identifier
 from p2penergy.messages import encode
 from p2penergy.peers import agent_of
 from p2penergy.signing import EcdsaChecker, Signer
@@ -46,7 +46,7 @@ def _transaction_of(receipt: bytes) -> bytes:
 class Household:
     """One household's agent."""
 
-    def __init__(self, name: str, community: Community, checker: EcdsaChecker) -> None:
+    def __init__(self, name: str, community: Community, checker: EcdsaChecker, identify: Identify) -> None:
         meter = community.meters[name]
         self.name = name
         self.participant_id = meter.participant_id
@@ -60,7 +60,7 @@ class Household:
                 name=agent_of(meter.participant_id),
                 listen=None,
                 tls=community.tls(name),
-                identify=participant_id,
+                identify=identify,
                 network=self.chain_id,
             ),
             community.genesis,
@@ -130,9 +130,9 @@ class Households:
     """All of them, connected."""
 
     def __init__(self, community: Community) -> None:
-        checker = EcdsaChecker()
+        checker, identify = EcdsaChecker(), identifier(community.authority_pem)
         self._community = community
-        self.by_name = {name: Household(name, community, checker) for name in community.meters}
+        self.by_name = {name: Household(name, community, checker, identify) for name in community.meters}
 
     def __getitem__(self, name: str) -> Household:
         return self.by_name[name]
