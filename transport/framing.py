@@ -24,6 +24,8 @@ PING_FRAME: Final = b"\xc4\x00"
 """The empty frame."""
 
 _SLICE_BYTES: Final = 256 * KIB
+_BUFFER_BYTES: Final = 16 * KIB
+"""What an unpacker takes at first; its own default is a megabyte."""
 _LENGTH_BYTES: Final = {0xC4: 1, 0xC5: 2, 0xC6: 4}
 _SHORTEST_PAYLOAD: Final = {0xC4: 0, 0xC5: 1 << 8, 0xC6: 1 << 16}
 _UNUSED_KIND: Final = 0xC1
@@ -55,20 +57,25 @@ class FrameDecoder:
 
     def __init__(self, frame_bytes_max: int) -> None:
         self._frame_bytes_max = frame_bytes_max
+        self._unpacker = self._new_unpacker()
+        self._is_swollen = False
+        self._fed_bytes = 0
+        self._frame_start = 0
+        self._head = b""
+        self._refused: FrameRefused | None = None
+
+    def _new_unpacker(self) -> Any:
         # Everything but `bin` is limited to nothing, so no container is ever built.
-        self._unpacker: Any = msgpack.Unpacker(
+        return msgpack.Unpacker(
             raw=False,
-            max_buffer_size=frame_bytes_max + FRAME_HEADER_BYTES_MAX + _SLICE_BYTES,
-            max_bin_len=frame_bytes_max,
+            read_size=_BUFFER_BYTES,
+            max_buffer_size=self._frame_bytes_max + FRAME_HEADER_BYTES_MAX + _SLICE_BYTES,
+            max_bin_len=self._frame_bytes_max,
             max_str_len=0,
             max_array_len=0,
             max_map_len=0,
             max_ext_len=0,
         )
-        self._fed_bytes = 0
-        self._frame_start = 0
-        self._head = b""
-        self._refused: FrameRefused | None = None
 
     @property
     def pending_bytes(self) -> int:
@@ -127,6 +134,14 @@ class FrameDecoder:
             raise FrameRefused(*fault)
         self._head = head
         self._frame_start = start
+        if self.pending_bytes > _SLICE_BYTES:
+            self._is_swollen = True
+        elif self._is_swollen and not self.pending_bytes:
+            # An unpacker keeps the largest buffer it ever had; a rare long frame must not cost
+            # its length on every link for ever.
+            self._unpacker = self._new_unpacker()
+            self._fed_bytes = self._frame_start = 0
+            self._is_swollen = False
 
     def _head_of(self, piece: bytes, start: int) -> bytes:
         """Return what is known of the header of the frame that begins at `start`."""

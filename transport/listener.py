@@ -82,14 +82,14 @@ def open_listener(listen: tuple[str, int] | socket.socket, limits: Limits) -> so
 
     Raises AddressInUse, and ListenError for any other reason.
     """
-    if isinstance(listen, socket.socket):
-        listen.listen(limits.listen_backlog)
-        listen.setblocking(False)
-        return listen
-    host, port = listen
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    host, port, *_ = listen.getsockname() if isinstance(listen, socket.socket) else listen
     try:
-        listener = socket.create_server((host, port), family=family, backlog=limits.listen_backlog)
+        if isinstance(listen, socket.socket):
+            listener = listen
+            listener.listen(limits.listen_backlog)
+        else:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            listener = socket.create_server((host, port), family=family, backlog=limits.listen_backlog)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise AddressInUse(

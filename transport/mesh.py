@@ -187,6 +187,8 @@ class TcpMesh:
         """Dial `peer` there and keep dialling; see `Mesh.set_address`."""
         if peer == self.name:
             raise ValueError("a mesh does not dial itself")
+        if not 0 < port < 1 << 16:
+            raise ValueError(f"{port} is no port to dial: it must be in 1 .. 65535")
         target = self._targets.get(peer)
         if target is not None and (target.host, target.port) == (host, port):
             return

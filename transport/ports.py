@@ -55,16 +55,19 @@ class Mesh(Protocol):
         """Send one payload to each of `peers`; return for how many `send` would say True."""
 
     def connected(self) -> frozenset[PeerName]:
-        """Return the peers that can be sent to."""
+        """Return the peers that can be sent to. Sort them where the order must be repeatable."""
 
     def set_address(self, peer: PeerName, host: str, port: int) -> None:
         """Dial `peer` there, and again whenever the link is lost. Replaces an older address.
 
-        Raises TooManyPeers, and ValueError for our own name.
+        Raises TooManyPeers, and ValueError for our own name or an impossible port.
         """
 
     def forget(self, peer: PeerName) -> None:
-        """Stop dialling `peer` and close its link. An unknown peer is no error."""
+        """Stop dialling `peer` and close its link. An unknown peer is no error.
+
+        It may connect to us again, unless `identify` of a `TcpMesh` refuses it.
+        """
 
     def counters(self) -> Mapping[str, int]:
         """Return a copy of all counters since the start; a name absent means 0."""

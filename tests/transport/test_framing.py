@@ -58,6 +58,18 @@ def test_thousands_of_frames_in_one_chunk():
     assert FrameDecoder(LIMIT_BYTES).feed(b"".join(map(encode_frame, payloads))) == payloads
 
 
+def test_a_long_frame_leaves_no_long_buffer_behind():
+    decoder = FrameDecoder(4_000_000)
+    first = decoder._unpacker
+    assert decoder.feed(encode_frame(b"x" * 3_000_000)) == [b"x" * 3_000_000]
+    assert decoder._unpacker is not first
+    second = decoder._unpacker
+    assert decoder.feed(encode_frame(b"y" * 900)) == [b"y" * 900]
+    assert decoder._unpacker is second
+    with pytest.raises(FrameRefused, match="non_minimal"):
+        decoder.feed(b"\xc5\x00\x05hello")
+
+
 HOSTILE = {
     "announced oversize": (b"\xc6\xff\xff\xff\xff", "oversize"),
     "one byte too long": (b"\xc5\x03\xe9", "oversize"),

@@ -130,6 +130,8 @@ async def test_dialling_ourselves(meshes, eventually):
     a, at_a = await meshes.start(b"a")
     with pytest.raises(ValueError, match="itself"):
         a.set_address(b"a", *a.address)
+    with pytest.raises(ValueError, match="0 is no port"):
+        a.set_address(b"b", "127.0.0.1", 0)
     a.set_address(b"b", *a.address)
     await eventually(lambda: a.counters().get("refused_self_dial"))
     assert not at_a.ups

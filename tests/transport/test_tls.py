@@ -37,6 +37,7 @@ def test_contexts_are_strict(authority):
     for context in (identity.server_context, identity.client_context):
         assert context.minimum_version == context.maximum_version == ssl.TLSVersion.TLSv1_3
         assert context.verify_mode == ssl.CERT_REQUIRED
+        assert context.verify_flags & ssl.VERIFY_X509_STRICT
         assert not context.check_hostname
     assert identity.server_context.num_tickets == 0
 
