@@ -1,0 +1,233 @@
+"""`p2penergy simulate`: many seeded schedules, or one directed scenario, against the invariants.
+
+Lives here: the command, its progress bar and its report. Never here: simulating. Implements the campaign
+of CONSENSUS sections 10 to 12.
+"""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from time import monotonic
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from p2penergy.simulation.coverage import Coverage
+from p2penergy.simulation.plans import PROFILES, Plan, draw_plan, profile_named
+from p2penergy.simulation.runner import Result, run_plan
+from p2penergy.simulation.scenario import ScenarioError, numbered, parse, plan_of
+from p2penergy.simulation.shrinking import shrink
+
+JOBS_MAX = 256
+CHUNK_SEEDS = 16
+TWINS = "twins"
+"""The profile whose seeds number all Twins scenarios: 0..262143 is all of them for 4 members."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What a campaign has seen so far."""
+
+    schedules: int = 0
+    blocks: int = 0
+    frames: int = 0
+    evidence: int = 0
+    seconds: float = 0.0
+    coverage: Coverage = field(default_factory=Coverage)
+    refusals: Counter[str] = field(default_factory=Counter)
+    failure: Result | None = None
+
+    def add(self, result: Result) -> None:
+        """Take a run in; the first failure is kept."""
+        self.schedules += 1
+        self.blocks += result.height
+        self.frames += result.frames
+        self.evidence += result.evidence
+        self.coverage.add(result.coverage)
+        self.refusals.update(result.refusals)
+        if not result.ok and self.failure is None:
+            self.failure = result
+
+    def figures(self) -> dict[str, object]:
+        """For machines."""
+        rate = self.schedules / self.seconds if self.seconds else 0.0
+        failure = self.failure
+        return {
+            "schedules": self.schedules,
+            "schedules_per_s": round(rate, 1),
+            "blocks": self.blocks,
+            "frames": self.frames,
+            "evidence": self.evidence,
+            "situations": self.coverage.distinct,
+            "refusals": dict(sorted(self.refusals.items())),
+            "violation": None if failure is None else failure.violation,
+            "sentence": None if failure is None else failure.sentence,
+            "command": None if failure is None else failure.command(),
+        }
+
+
+def parse_seeds(text: str) -> range:
+    """`A..B`, both included, or one number."""
+    first, dots, last = text.partition("..")
+    try:
+        seeds = range(int(first), int(last if dots else first) + 1)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a range of seeds such as 0..999") from None
+    if not seeds:
+        raise click.BadParameter(f"{text!r} is an empty range: the first seed is above the last")
+    return seeds
+
+
+def plan_for(seed: int, members: int, profile: str) -> Plan:
+    """A drawn plan; for the profile `twins` the Twins scenario of that number."""
+    if profile == TWINS:
+        return plan_of(numbered(seed, members), seed)
+    return draw_plan(seed, members, profile_named(profile))
+
+
+def run_seed(seed: int, members: tuple[int, ...], profile: str, without: tuple[int, ...] = ()) -> Result:
+    """One run of a campaign; seeds take turns with the sizes."""
+    plan = plan_for(seed, members[seed % len(members)], profile)
+    return run_plan(plan.leave_out(without) if without else plan)
+
+
+@contextmanager
+def _results(seeds: range, members: tuple[int, ...], profile: str, jobs: int) -> Iterator[Iterable[Result]]:
+    work = partial(run_seed, members=members, profile=profile)
+    if jobs == 1:
+        yield map(work, seeds)
+        return
+    # Workers start afresh: a fork would copy whatever threads this process has.
+    with get_context("spawn").Pool(jobs) as pool:
+        yield pool.imap(work, seeds, chunksize=CHUNK_SEEDS)
+
+
+def campaign(seeds: range, members: tuple[int, ...], profile: str, jobs: int, console: Console) -> Report:
+    """Run all seeds, or up to the first failure."""
+    report, began = Report(), monotonic()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]:.0f}/s"),
+        TextColumn("{task.fields[situations]} situations"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as progress, _results(seeds, members, profile, jobs) as results:
+        task = progress.add_task(profile, total=len(seeds), rate=0.0, situations=0)
+        for result in results:
+            report.add(result)
+            report.seconds = monotonic() - began
+            rate = report.schedules / max(report.seconds, 1e-9)
+            progress.update(task, advance=1, rate=rate, situations=report.coverage.distinct)
+            if report.failure is not None:
+                break
+    return report
+
+
+def _single(plan: Plan, trace: bool, shrunk: bool, console: Console) -> Report:
+    report, began = Report(), monotonic()
+    result = run_plan(plan, readable=trace)
+    if shrunk and not result.ok:
+        result = shrink(plan, run_plan)
+        result = run_plan(result.plan, readable=trace)
+    report.add(result)
+    report.seconds = monotonic() - began
+    if trace:
+        for atom in result.plan.atoms:
+            console.print(f"fault: {atom}", markup=False, highlight=False, soft_wrap=True)
+        for line in result.lines:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    return report
+
+
+def _show(report: Report, console: Console) -> None:
+    figures = report.figures()
+    console.print(
+        f"{figures['schedules']} schedules, {figures['schedules_per_s']}/s, {figures['blocks']} blocks, "
+        f"{figures['frames']} frames, {figures['situations']} situations, "
+        f"{figures['evidence']} pieces of evidence",
+        highlight=False,
+    )
+    if report.failure is None:
+        console.print("every invariant held", style="green")
+        return
+    console.print(f"violated: {report.failure.sentence}", style="red", markup=False, soft_wrap=True)
+    for number, atom in enumerate(report.failure.plan.atoms):
+        console.print(f"  fault {number}: {atom}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"reproduce: {report.failure.command()}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _numbers(text: str, what: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(",") if part)
+    except ValueError:
+        raise click.BadParameter(f"{text!r}: {what} are numbers with commas between") from None
+
+
+@click.command()
+@click.option("--seeds", default="0..999", show_default=True, help="Range A..B of seeds, both included.")
+@click.option("--members", default="4", show_default=True, help="Committee sizes, e.g. 4 or 4,5,6,7,10.")
+@click.option(
+    "--profile",
+    default="chaos",
+    show_default=True,
+    type=click.Choice(sorted([*PROFILES, TWINS])),
+    help="What goes wrong.",
+)
+@click.option("--jobs", default=1, show_default=True, type=click.IntRange(1, JOBS_MAX), help="Processes.")
+@click.option(
+    "--scenario",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A Twins scenario (JSON) in place of drawn faults.",
+)
+@click.option("--without", default="", help="Leave out the drawn faults of these numbers, e.g. 0,3.")
+@click.option("--trace", is_flag=True, help="Print every message; for one seed or a scenario.")
+@click.option("--shrink", "shrunk", is_flag=True, help="Leave out faults while the run still fails.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def simulate(
+    seeds: str,
+    members: str,
+    profile: str,
+    jobs: int,
+    scenario: Path | None,
+    without: str,
+    trace: bool,
+    shrunk: bool,
+    as_json: bool,
+) -> None:
+    """Run whole networks on virtual time under seeded faults and check every invariant.
+
+    Ends with code 1 when an invariant breaks, and prints the command that reproduces it.
+    """
+    console = Console(stderr=as_json)
+    seed_range, sizes = parse_seeds(seeds), _numbers(members, "sizes")
+    if not sizes or not all(1 <= size <= 100 for size in sizes):
+        raise click.BadParameter(f"{members!r}: sizes are numbers from 1 to 100")
+    if scenario is not None:
+        try:
+            plan = plan_of(parse(scenario.read_bytes()), seed_range.start)
+        except ScenarioError as error:
+            raise click.ClickException(f"{scenario}: {error}") from None
+        report = _single(plan, trace, shrunk, console)
+    elif len(seed_range) == 1:
+        plan = plan_for(seed_range.start, sizes[seed_range.start % len(sizes)], profile)
+        left_out = _numbers(without, "faults")
+        report = _single(plan.leave_out(left_out) if left_out else plan, trace, shrunk, console)
+    else:
+        report = campaign(seed_range, sizes, profile, jobs, console)
+        if shrunk and report.failure is not None:
+            report.failure = shrink(report.failure.plan, run_plan)
+    if as_json:
+        click.echo(json.dumps(report.figures()))
+    else:
+        _show(report, console)
+    if report.failure is not None:
+        sys.exit(1)

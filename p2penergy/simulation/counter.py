@@ -1,0 +1,190 @@
+"""A tiny replicated state machine: it counts, and its members can come and go.
+
+Lives here: the smallest `ports.Application` that still has everything consensus depends on: pending
+transactions, a state root, two pools of volunteers with history, the beacon. Never here: energy or
+money; runs that need those use the real ledger. Owns the invariant that a transaction executes at
+most once. Implements the seams of CONSENSUS sections 3 and 9.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+
+from p2penergy import beacon
+from p2penergy.beacon import HashChain
+from p2penergy.blocks import Draft, InvalidBlockError
+from p2penergy.consensus.ports import Outcome
+from p2penergy.digests import merkle_root
+from p2penergy.genesis import Genesis
+from p2penergy.messages import Stage
+
+PERIOD_SLOTS = 4
+CHAIN_LINKS = 256
+ADD = b"add "
+JOIN = b"join"
+LEAVE = b"quit"
+_KINDS = (ADD, JOIN, LEAVE)
+_BODY_BYTES = 8
+_KIND_BYTES = 4
+
+
+def transaction(kind: bytes, number: int) -> bytes:
+    """Twelve bytes: add the number, or let member `number` join or leave the committee's pool."""
+    return kind + number.to_bytes(_BODY_BYTES, "big")
+
+
+@lru_cache(maxsize=256)
+def hash_chain(member: int) -> HashChain:
+    """The short reveal chain of a simulated member; the same in every run."""
+    return HashChain(b"simulated %d" % member, CHAIN_LINKS)
+
+
+@dataclass(frozen=True, slots=True)
+class CounterOutcome:
+    """What executing a draft gives; see `ports.Outcome`."""
+
+    draft: Draft
+    receipts: Sequence[bytes]
+    receipts_root: bytes
+    state_root: bytes
+    pool: tuple[bytes, ...]
+
+
+class CounterApplication:
+    """Held at the tip's state; pending transactions live in memory only."""
+
+    def __init__(self, genesis: Genesis) -> None:
+        self._rules = genesis.consensus
+        self._keys = {bytes.fromhex(m.participant_id): bytes.fromhex(m.public_key) for m in genesis.members}
+        self._tips = {
+            bytes.fromhex(m.participant_id): bytes.fromhex(m.beacon_tip)
+            for m in genesis.members
+            if m.beacon_tip is not None
+        }
+        self._verifiers = tuple(
+            sorted(bytes.fromhex(m.participant_id) for m in genesis.members if m.verifier)
+        )
+        self._pools = [tuple(sorted(bytes.fromhex(m.participant_id) for m in genesis.members if m.validator))]
+        self._beacons = [beacon.origin(genesis.chain_id)]
+        self._root = bytes(32)
+        self._period = genesis.market.first_period
+        self._next_stage = genesis.consensus.first_stage
+        self._executed: set[bytes] = set()
+        self._pending: dict[bytes, None] = {}
+        self.censors = False
+        """A Byzantine proposer's switch: leave every pending transaction out."""
+        self.wants_verification: Callable[[int], bool] = lambda height: False
+        """Whether this proposer names the verification stage for the height after `height`."""
+
+    @property
+    def height(self) -> int:
+        """Height of the last committed outcome."""
+        return len(self._beacons) - 1
+
+    @property
+    def state_root(self) -> bytes:
+        """Root of the state at the tip."""
+        return self._root
+
+    def submit(self, raw: bytes) -> bool:
+        """Take a client's transaction; False when it is nothing new or not a transaction."""
+        if raw in self._executed or raw in self._pending or not _is_transaction(raw):
+            return False
+        self._pending[raw] = None
+        return True
+
+    def executed(self, outcome: Outcome) -> Sequence[bytes]:
+        """The transactions that a block executed: all of them."""
+        return outcome.draft.transactions
+
+    def conserved(self) -> str | None:
+        """What is wrong with the books, None when they balance: a counter has no books."""
+        return None
+
+    def draft(self, height: int, slot: int, proposer: bytes, reveal: bytes, bytes_max: int) -> Draft:
+        """Everything pending that fits."""
+        size = _KIND_BYTES + _BODY_BYTES
+        fitting = [] if self.censors else list(self._pending)[: bytes_max // size]
+        after = Stage.VERIFICATION if self.wants_verification(height) else Stage.VALIDATION
+        period = max(self._period, slot // PERIOD_SLOTS)
+        return Draft(height, slot, proposer, period, self._next_stage, after, reveal, tuple(fitting), None)
+
+    def has_pending(self) -> bool:
+        """Whether a client's transaction waits."""
+        return bool(self._pending) and not self.censors
+
+    def execute(self, draft: Draft) -> CounterOutcome:
+        """The state after `draft`.
+
+        Raises:
+            InvalidBlockError: wrong height, stage, period or reveal, a repeated or unknown transaction.
+        """
+        self._check(draft)
+        pool = self._pools[-1]
+        receipts = []
+        for raw in draft.transactions:
+            pool, answer = self._apply(pool, raw)
+            receipts.append(raw + answer)
+        root = sha256(
+            b"".join((self._root, draft.proposer, draft.slot.to_bytes(8, "big"), *receipts))
+        ).digest()
+        return CounterOutcome(draft, tuple(receipts), merkle_root(receipts), root, pool)
+
+    def _check(self, draft: Draft) -> None:
+        tip = self._tips.get(draft.proposer)
+        seen: set[bytes] = set()
+        for raw in draft.transactions:
+            if raw in self._executed or raw in seen or not _is_transaction(raw):
+                raise InvalidBlockError("transaction", "a transaction is repeated or malformed")
+            seen.add(raw)
+        if draft.height != self.height + 1 or draft.stage is not self._next_stage:
+            raise InvalidBlockError("place", "not the height or the stage that comes next")
+        if not self._period <= draft.period <= max(self._period, draft.slot // PERIOD_SLOTS):
+            raise InvalidBlockError("period", "the period goes back, or lies in the future")
+        if tip is None or not beacon.reveals(draft.reveal, tip):
+            raise InvalidBlockError("reveal", "not the preimage of the proposer's tip")
+
+    def _apply(self, pool: tuple[bytes, ...], raw: bytes) -> tuple[tuple[bytes, ...], bytes]:
+        kind, number = raw[:_KIND_BYTES], int.from_bytes(raw[_KIND_BYTES:], "big")
+        if kind == ADD:
+            return pool, b" ok"
+        known = sorted(self._keys)
+        who = known[number % len(known)]
+        if kind == JOIN and who not in pool:
+            return tuple(sorted((*pool, who))), b" ok"
+        if kind == LEAVE and who in pool and len(pool) > self._rules.committee_size_min:
+            return tuple(member for member in pool if member != who), b" ok"
+        return pool, b" no"
+
+    def commit(self, outcome: object) -> None:
+        """Make an outcome of `execute` permanent."""
+        assert isinstance(outcome, CounterOutcome), "an outcome of another application"
+        draft = outcome.draft
+        self._root, self._period, self._next_stage = outcome.state_root, draft.period, draft.next_stage
+        self._tips[draft.proposer] = draft.reveal
+        self._beacons.append(beacon.mix(self._beacons[-1], draft.reveal))
+        self._pools.append(outcome.pool)
+        for raw in draft.transactions:
+            self._executed.add(raw)
+            self._pending.pop(raw, None)
+
+    def public_key(self, participant_id: bytes) -> bytes | None:
+        """Key of a member, in the pool or not."""
+        return self._keys.get(participant_id)
+
+    def volunteers(self, stage: Stage, height: int) -> tuple[bytes, ...]:
+        """The stage's pool after block `height`, ascending."""
+        return self._verifiers if stage is Stage.VERIFICATION else self._pools[height]
+
+    def beacon(self, height: int) -> bytes:
+        """R_height; the origin for heights up to 0."""
+        return self._beacons[max(0, height)]
+
+    def reveal_tip(self, participant_id: bytes) -> bytes | None:
+        """What the participant's next reveal must hash to."""
+        return self._tips.get(participant_id)
+
+
+def _is_transaction(raw: bytes) -> bool:
+    return len(raw) == _KIND_BYTES + _BODY_BYTES and raw[:_KIND_BYTES] in _KINDS

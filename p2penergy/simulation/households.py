@@ -1,0 +1,108 @@
+"""The real ledger as a simulated application, and what clients of either application submit.
+
+Lives here: the adapter from ledger to simulator, and two loads of transactions. Never here: rules of the
+ledger. Implements the clients' side of CONSENSUS section 11.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from p2penergy.consensus.ports import Outcome
+from p2penergy.genesis import Genesis
+from p2penergy.ledger import (
+    Ledger,
+    Terms,
+    decode_receipt,
+    sign_contract,
+    sign_reading,
+    sign_terms,
+)
+from p2penergy.messages import encode
+from p2penergy.signing import Signer
+from p2penergy.simulation.counter import ADD, JOIN, LEAVE, transaction
+from p2penergy.simulation.dice import Dice
+
+EXPORT_WH = 900
+TRADED_WH = 300
+PRICE_MICRO_PER_KWH = 200_000
+EXPIRES_PERIODS = 90
+
+
+class SimulatedLedger(Ledger):
+    """The ledger, with the three questions that the simulator has besides the port's."""
+
+    def submit(self, raw: bytes) -> bool:
+        """Take a client's transaction; False when it is nothing new, or refused."""
+        return self.pool.add(raw).accepted
+
+    def executed(self, outcome: Outcome) -> Sequence[bytes]:
+        """The transactions that a block really executed: declined ones changed nothing."""
+        return [
+            raw
+            for raw, receipt in zip(outcome.draft.transactions, outcome.receipts, strict=True)
+            if decode_receipt(receipt).accepted
+        ]
+
+    def conserved(self) -> str | None:
+        """What is wrong with the books; None when they balance."""
+        totals = self.audit_totals()
+        return None if totals.is_conserved() else str(totals)
+
+
+class Load(Protocol):
+    """What clients want."""
+
+    def next(self) -> bytes:
+        """Another transaction."""
+
+
+class CounterLoad:
+    """Numbers to add; with `membership`, members who join and leave."""
+
+    def __init__(self, dice: Dice, members: int, membership: bool) -> None:
+        self._dice = dice
+        self._members = members
+        self._membership = membership
+        self._number = 0
+
+    def next(self) -> bytes:
+        """Another transaction."""
+        self._number += 1
+        if self._membership and self._dice.chance(500_000):
+            who = self._dice.below(self._members) + self._number * self._members
+            return transaction(self._dice.pick((JOIN, LEAVE)), who)
+        return transaction(ADD, self._number)
+
+
+class HouseholdLoad:
+    """Readings of every household, and contracts between neighbours on them."""
+
+    def __init__(self, genesis: Genesis, signers: Sequence[Signer]) -> None:
+        self._chain_id = genesis.chain_id
+        self._first_period = genesis.market.first_period + 1
+        self._signers = signers
+        self._number = 0
+
+    def next(self) -> bytes:
+        """A reading of one household, or a contract of two whose readings went before."""
+        number, self._number = self._number, self._number + 1
+        rounds, step = divmod(number, len(self._signers) * 2)
+        meter, contract = divmod(step, 2)
+        period = self._first_period + rounds
+        if not contract:
+            imports = meter % 2
+            wh = (0, EXPORT_WH) if not imports else (EXPORT_WH, 0)
+            return encode(sign_reading(self._signers[meter], self._chain_id, period, *wh))
+        seller = self._signers[meter - meter % 2]
+        buyer = self._signers[(meter + 1) % len(self._signers)]
+        terms = Terms(
+            seller.participant_id,
+            buyer.participant_id,
+            period,
+            TRADED_WH,
+            PRICE_MICRO_PER_KWH,
+            period + EXPIRES_PERIODS,
+            number,
+        )
+        agreed = sign_terms(seller, self._chain_id, terms)
+        return encode(sign_contract(buyer, self._chain_id, terms, agreed, number, period + EXPIRES_PERIODS))

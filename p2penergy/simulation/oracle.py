@@ -1,0 +1,203 @@
+"""The one chain, as an onlooker who believes nobody replays it.
+
+Lives here: the first decision of every height, executed again on an application of its own, and the
+committees that follow from it. Never here: messages on the way, faults. Owns the invariants of
+CONSENSUS section 10 about decided blocks: agreement, one chain, certificates, ascending slots, equal
+state roots, one execution per transaction, balanced books.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from p2penergy.blocks import Draft, InvalidBlockError
+from p2penergy.consensus.ports import Application, Outcome
+from p2penergy.genesis import Genesis
+from p2penergy.messages import Block, Certificate, Stage, VoteKind, certificate_digest, header_digest
+from p2penergy.signing import SignatureChecker
+from p2penergy.simulation.arbiter import Timetable, certificate_fault, quorum
+
+
+class ViolationError(Exception):
+    """An invariant does not hold; `name` says which, the sentence what was seen."""
+
+    def __init__(self, name: str, sentence: str) -> None:
+        super().__init__(f"{name}: {sentence}")
+        self.name = name
+
+
+class SimulatedApplication(Application, Protocol):
+    """An application that also takes clients' transactions and can be asked about its books."""
+
+    def submit(self, raw: bytes) -> bool:
+        """Take a client's transaction; False when it is nothing new."""
+
+    def executed(self, outcome: Outcome) -> Sequence[bytes]:
+        """The transactions that a block really executed."""
+
+    def conserved(self) -> str | None:
+        """What is wrong with the books; None when they balance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What the oracle knows of one height."""
+
+    digest: bytes
+    block: Block
+    view: int
+    moment_ms: int
+    """True time of the first decision by a correct node."""
+
+
+class Oracle:
+    """Holds the chain's state at its tip; feed it every decision of every correct node."""
+
+    def __init__(
+        self,
+        genesis: Genesis,
+        application: SimulatedApplication,
+        checker: SignatureChecker,
+    ) -> None:
+        self._genesis = genesis
+        self._rules = genesis.consensus
+        self._application = application
+        self._checker = checker
+        self._chain_id = genesis.chain_id
+        self.timetable = Timetable(genesis.consensus)
+        self._committees: dict[int, frozenset[bytes]] = {}
+        self.chain: list[Decided] = []
+        self.transactions: set[bytes] = set()
+        """Everything in a block; only asked for membership, never walked."""
+        self._executed: set[bytes] = set()
+
+    @property
+    def height(self) -> int:
+        """The highest decided height."""
+        return len(self.chain)
+
+    def at(self, height: int) -> Decided | None:
+        """The decision of a height."""
+        return self.chain[height - 1] if 0 < height <= len(self.chain) else None
+
+    def first_slot(self, height: int) -> int:
+        """first(h), from the parent's header."""
+        parent = self.at(height - 1)
+        return 1 if parent is None else parent.block.header.slot + 1
+
+    def stage(self, height: int) -> Stage:
+        """The stage that the parent named."""
+        parent = self.at(height - 1)
+        return self._rules.first_stage if parent is None else parent.block.header.next_stage
+
+    def committee(self, height: int) -> frozenset[bytes]:
+        """Who decides a height at most one above the tip."""
+        known = self._committees.get(height)
+        if known is None:
+            known = self._members(self.stage(height), height)
+            self._committees[height] = known
+        return known
+
+    def _members(self, stage: Stage, height: int) -> frozenset[bytes]:
+        """Small networks only: nobody is left out by lot, so the draw's order does not matter."""
+        # The header of h names the committee of h + L before its own state is permanent, hence
+        # at least one block earlier even where D = 0.
+        read_after = max(0, height - self._rules.lag_blocks - max(1, self._rules.settle_blocks))
+        return frozenset(self._application.volunteers(stage, read_after))
+
+    def quorum(self, height: int) -> int:
+        """Q of a height."""
+        return quorum(len(self.committee(height)))
+
+    def decide(self, who: str, block: Block, certificate: Certificate, now_ms: int) -> None:
+        """Judge one node's decision.
+
+        Raises:
+            ViolationError: it contradicts the chain or does not follow from it.
+        """
+        height, digest = block.header.height, header_digest(block.header)
+        if certificate.digest != digest or certificate.height != height:
+            raise ViolationError("certificate", f"{who} decided {height} on a certificate of another block")
+        if height > self.height + 1:
+            raise ViolationError("one chain", f"{who} decided {height} above a gap")
+        fault = certificate_fault(
+            certificate,
+            VoteKind.COMMIT,
+            self.committee(height),
+            self._chain_id,
+            self._application.public_key,
+            self._checker,
+        )
+        if fault is not None:
+            raise ViolationError("certificate", f"{who} decided {height}: {fault}")
+        known = self.at(height)
+        if known is not None and known.digest != digest:
+            raise ViolationError("agreement", f"{who} decided another block at height {height}")
+        if known is None:
+            self._append(who, block, digest, certificate, now_ms)
+
+    def _append(self, who: str, block: Block, digest: bytes, certificate: Certificate, now_ms: int) -> None:
+        header = block.header
+        parent = self.at(header.height - 1)
+        if header.parent != (parent.digest if parent else self._chain_id):
+            raise ViolationError("one chain", f"{who} decided {header.height} on another parent")
+        if header.parent_certificate_digest != certificate_digest(block.parent_certificate):
+            raise ViolationError(
+                "one chain", f"{who} decided {header.height}: parent certificate not covered"
+            )
+        if header.slot < self.first_slot(header.height):
+            raise ViolationError("slots", f"{who} decided {header.height} in slot {header.slot}, not after")
+        if header.slot > self.timetable.slot(now_ms + self._rules.eps_ms):
+            raise ViolationError("slots", f"{who} decided {header.height} in future slot {header.slot}")
+        self._check_parent_certificate(who, block)
+        self._execute(who, block)
+        self.chain.append(Decided(digest, block, certificate.view, now_ms))
+
+    def _check_parent_certificate(self, who: str, block: Block) -> None:
+        height, certificate = block.header.height, block.parent_certificate
+        if height == 1:
+            if certificate is not None:
+                raise ViolationError("one chain", f"{who}: block 1 carries a parent certificate")
+            return
+        parent = self.chain[height - 2]
+        if certificate is None or certificate.digest != parent.digest or certificate.height != height - 1:
+            raise ViolationError("one chain", f"{who}: block {height} carries no certificate of its parent")
+        fault = certificate_fault(
+            certificate,
+            VoteKind.COMMIT,
+            self.committee(height - 1),
+            self._chain_id,
+            self._application.public_key,
+            self._checker,
+        )
+        if fault is not None:
+            raise ViolationError("certificate", f"{who}: parent certificate in {height}: {fault}")
+
+    def _execute(self, who: str, block: Block) -> None:
+        header = block.header
+        draft = Draft(
+            header.height,
+            header.slot,
+            header.proposer,
+            header.period,
+            header.stage,
+            header.next_stage,
+            header.reveal,
+            block.transactions,
+            block.parent_certificate,
+        )
+        try:
+            outcome = self._application.execute(draft)
+        except InvalidBlockError as error:
+            raise ViolationError("validity", f"{who} decided {header.height}: {error}") from None
+        if (outcome.state_root, outcome.receipts_root) != (header.state_root, header.receipts_root):
+            raise ViolationError("state root", f"{who}: block {header.height} does not give its roots")
+        self.transactions.update(block.transactions)
+        for raw in self._application.executed(outcome):
+            if raw in self._executed:
+                raise ViolationError("once", f"{who}: block {header.height} executes a transaction again")
+            self._executed.add(raw)
+        self._application.commit(outcome)
+        unbalanced = self._application.conserved()
+        if unbalanced is not None:
+            raise ViolationError("conservation", f"after block {header.height}: {unbalanced}")

@@ -1,0 +1,180 @@
+"""The judge of a run: hears every send, acceptance and decision of correct nodes.
+
+Lives here: which invariant is asked when, and what needs more than one message to see. Never here:
+changing anything. Together with `wire` and `oracle` it implements CONSENSUS section 10.
+"""
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from p2penergy.consensus.effects import Decision
+from p2penergy.consensus.replica import Replica
+from p2penergy.messages import (
+    Commit,
+    Evidence,
+    Message,
+    Prepare,
+    PrePrepare,
+    ViewChange,
+    encode,
+    header_digest,
+)
+from p2penergy.simulation.coverage import Coverage, Phase, holding
+from p2penergy.simulation.oracle import Oracle, ViolationError
+from p2penergy.simulation.wire import StartSlot, WireBook
+
+if TYPE_CHECKING:
+    from p2penergy.simulation.node import SimNode
+    from p2penergy.simulation.world import World
+
+HARMLESS_REFUSALS = frozenset(
+    {
+        "duplicate",
+        "height",
+        "height_past",
+        "height_future",
+        "view",
+        "view_past",
+        "view_future",
+        "rate",
+        "not_timely",
+        "not_member",
+        "unknown_signer",
+        "amnesia",
+    }
+)
+"""Codes with which a correct node may refuse a correct leader's proposal: none says it is wrong."""
+
+_PHASES: dict[type, Phase] = {
+    ViewChange: Phase.CHANGED,
+    PrePrepare: Phase.PROPOSED,
+    Prepare: Phase.PREPARED,
+    Commit: Phase.COMMITTED,
+}
+
+
+class Watch:
+    """One per run."""
+
+    def __init__(self, world: "World", oracle: Oracle, correct: frozenset[bytes]) -> None:
+        self._world = world
+        self._correct = correct
+        self.oracle = oracle
+        self.start_slot = StartSlot(oracle)
+        self.wire = WireBook(oracle, correct, self.start_slot)
+        self.coverage = Coverage()
+        self.refusals: Counter[str] = Counter()
+        self.evidence_seen = 0
+        self._orders: dict[int, tuple[bytes, ...]] = {}
+        self._places: dict[int, tuple[int, int]] = {}
+        self._evidence: set[bytes] = set()
+
+    def _is_correct(self, node: "SimNode") -> bool:
+        return node.participant in self._correct
+
+    def sending(self, node: "SimNode", message: Message, raw: bytes) -> None:
+        """A node is about to send; raises `ViolationError`."""
+        if not self._is_correct(node):
+            return
+        first_time = self.wire.sends(node.name, node.participant, message, raw, node.disk)
+        if first_time and isinstance(message, PrePrepare | Prepare | Commit | ViewChange):
+            self._cover(node, message)
+
+    def accepted(self, node: "SimNode", message: Message) -> None:
+        """A verified message goes into a node's core; raises `ViolationError`."""
+        if self._is_correct(node):
+            self.wire.hears(node.participant, message)
+
+    def refused(self, node: "SimNode", source: "SimNode", message: Message, raw: bytes, code: str) -> None:
+        """A node refused a message; raises `ViolationError` when no correct node may."""
+        if not self._is_correct(node):
+            return
+        self.refusals[code] += 1
+        if not isinstance(message, PrePrepare) or code in HARMLESS_REFUSALS:
+            return
+        known = self.wire.signed.get((message.sender, PrePrepare, message.height, message.view))
+        if message.sender in self._correct and known is not None and known.raw == raw:
+            raise ViolationError(
+                "justified",
+                f"{node.name} refuses ({code}) the proposal ({message.height}, {message.view}) of correct "
+                f"leader {self._world.name_of(message.sender)}",
+            )
+
+    def evidence(self, node: "SimNode", evidence: Evidence) -> None:
+        """A node claims to have caught somebody; raises `ViolationError` when it is not true."""
+        if not self._is_correct(node):
+            return
+        self.evidence_seen += 1
+        raw = encode(evidence)
+        if raw in self._evidence:
+            return
+        self._evidence.add(raw)
+        fault = self._evidence_fault(evidence)
+        if fault is not None:
+            raise ViolationError(
+                "evidence", f"{node.name} accuses {self._world.name_of(evidence.sender)}: {fault}"
+            )
+
+    def _evidence_fault(self, evidence: Evidence) -> str | None:
+        if evidence.sender in self._correct:
+            return "a correct member"
+        one, other = evidence.first, evidence.second
+        if one.kind is not other.kind:
+            return "the two statements are of different types"
+        key = self._world.key_of(evidence.sender)
+        for side in (one, other):
+            signed = side.signed_bytes(self._world.chain_id, evidence.sender)
+            if key is None or not self._world.ring.checker.check(key, signed, side.signature):
+                return "a statement is not signed by it"
+        if one.signed_bytes(b"", b"") == other.signed_bytes(b"", b""):
+            return "twice the same statement"
+        return None
+
+    def decided(self, node: "SimNode", decision: Decision) -> None:
+        """A node decided; raises `ViolationError`."""
+        if not self._is_correct(node):
+            return
+        header = decision.block.header
+        disk = node.disk
+        if len(disk.decided) < decision.height or disk.decided[decision.height - 1].digest != decision.digest:
+            raise ViolationError(
+                "durable first", f"{node.name} decides {decision.height} before it is durable"
+            )
+        if header_digest(header) != decision.digest or header.height != decision.height:
+            raise ViolationError("agreement", f"{node.name} decides another block than it says")
+        if disk.decided[decision.height - 1].certificate != encode(decision.certificate):
+            raise ViolationError(
+                "durable first", f"{node.name}: another certificate is durable than decided on"
+            )
+        self.oracle.decide(node.name, decision.block, decision.certificate, self._world.now_ms)
+        self._world.on_decision(node, decision.height)
+
+    def stepped(self, node: "SimNode", replica: Replica) -> None:
+        """After every step: place, committee and leader; raises `ViolationError`."""
+        place = (replica.height, replica.view)
+        if self._places.get(node.seat) == place or not self._is_correct(node):
+            return
+        self._places[node.seat] = place
+        height = replica.height
+        if replica.tip_height + 1 != height:
+            raise ViolationError("one chain", f"{node.name} works on {height} above {replica.tip_height}")
+        order = replica.committee(height).members
+        known = self._orders.setdefault(height, order)
+        if known != order:
+            raise ViolationError("committee", f"{node.name} sees another committee at height {height}")
+        if height <= self.oracle.height + 1 and frozenset(order) != self.oracle.committee(height):
+            raise ViolationError("committee", f"{node.name} sees strangers in the committee of {height}")
+        if replica.leader(height, replica.view) != order[replica.view % len(order)]:
+            raise ViolationError("leader", f"{node.name} sees another leader in {place}")
+
+    def order(self, height: int) -> tuple[bytes, ...] | None:
+        """The committee of a height in its order, as correct nodes agree on it; None: nobody was there."""
+        return self._orders.get(height)
+
+    def _cover(self, node: "SimNode", message: PrePrepare | Prepare | Commit | ViewChange) -> None:
+        height, view = message.height, message.view
+        views = [at[1] for at in self._places.values() if at[0] == height]
+        gap = max(views) - min(views) if views else 0
+        prepared = self.wire.prepared_view(node.participant, height, view)
+        attempt = view - self.oracle.first_slot(height) if height <= self.oracle.height + 1 else 0
+        self.coverage.note(gap, attempt, _PHASES[type(message)], holding(view, prepared))
