@@ -103,11 +103,14 @@ class Persistence(Protocol):
         `history(key, 812, 1)` is what the key held at height 812, and which transaction made it so.
         """
 
+    def receipts(self, height: int) -> list[bytes]:
+        """Encoded receipts of a decided block, in the order of its transactions; [] above the tip."""
+
     def transaction(self, transaction_id: bytes) -> tuple[int, int] | None:
         """Height and index of a decided transaction."""
 
-    def receipts(self, height: int) -> list[bytes]:
-        """Receipts of a decided block, in the order of its transactions."""
+    def transaction_count(self) -> int:
+        """Transactions decided so far, accepted and declined ones."""
 
     def votes(self, height: int) -> list[VoteRecord]:
         """Own votes of one height, in the order of storing."""

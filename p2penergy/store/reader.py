@@ -2,7 +2,7 @@
 
 Lives here: every question that the node, the gateway and the audit ask of the file. Never here: writing.
 Owns the invariant that no block, certificate or vote is handed out whose checksum does not fit it: a damaged
-row is an error that names it. Versions carry none: the state root in the headers vouches for them.
+row is an error that names it. The state carries none: the state root of the tip's header vouches for it.
 Implements the reading half of CONSENSUS section 6 and the history of LEDGER section 3.
 """
 
@@ -26,29 +26,14 @@ from p2penergy.store.errors import REFETCH, StoreError, corrupt
 from p2penergy.store.limits import HEADER_BYTES_MAX, HISTORY_VERSIONS_MAX, READERS_MAX
 from p2penergy.store.ports import HistoryEntry
 from p2penergy.store.prefix import header_of_prefix
+from p2penergy.store.results import Results, decode_results
 from p2penergy.store.schema import checksum, connect_reader
 
 _DECIDED = (
-    "SELECT d.height, d.block_id, d.certificate, d.first_transaction, d.checksum,"
+    "SELECT d.height, d.block_id, d.certificate, d.checksum,"
     " b.height, b.digest, b.block, b.checksum"
     " FROM decisions d LEFT JOIN blocks b ON b.id = d.block_id WHERE d.height"
 )
-_HISTORY = """
-WITH RECURSIVE past (number, height, idx, stage, value, previous) AS (
-    SELECT v.number, v.height, v.idx, v.stage, v.value, v.previous
-    FROM keys JOIN versions v ON v.number = keys.latest WHERE keys.key = ?
-    UNION ALL
-    -- A damaged pointer must not lead in circles.
-    SELECT v.number, v.height, v.idx, v.stage, v.value, v.previous
-    FROM past JOIN versions v ON v.number = past.previous WHERE v.number < past.number
-)
-SELECT past.height, past.idx, past.stage, past.value, t.transaction_id
-FROM past
-LEFT JOIN decisions d ON d.height = past.height
-LEFT JOIN transactions t
-    ON t.number = d.first_transaction + past.idx AND t.height = past.height AND t.idx = past.idx
-WHERE past.height <= ? LIMIT ?
-"""
 _HEIGHT_MAX = 2**63 - 1
 
 
@@ -119,7 +104,7 @@ class Reader:
         found = []
         with self._lend() as connection:
             rows = connection.execute(
-                "SELECT d.height, d.block_id, d.certificate, d.first_transaction, d.checksum, b.digest"
+                "SELECT d.height, d.block_id, d.certificate, d.checksum, b.digest"
                 " FROM decisions d LEFT JOIN blocks b ON b.id = d.block_id"
                 " WHERE d.height >= ? ORDER BY d.height LIMIT ?",
                 (first, count),
@@ -139,37 +124,43 @@ class Reader:
     ) -> list[HistoryEntry]:
         """Versions of a key up to a height, oldest first; the newest `count_max` of them."""
         newest = _HEIGHT_MAX if height_max is None else height_max
+        count = min(count_max, HISTORY_VERSIONS_MAX)
+        found: list[HistoryEntry] = []
         with self._lend() as connection:
-            rows = connection.execute(_HISTORY, (key, newest, min(count_max, HISTORY_VERSIONS_MAX)))
-            return [HistoryEntry(*row) for row in rows][::-1]
+            height = _last_written(connection, key)
+            while height is not None and len(found) < count:
+                results = _results(connection, height)
+                if height <= newest:
+                    found.extend(_entries(results, height, key))
+                height = _earlier(results, height, key)
+        return found[:count][::-1]
+
+    def receipts(self, height: int) -> list[bytes]:
+        """Encoded receipts of a decided block, in the order of its transactions; [] above the tip."""
+        with self._lend() as connection:
+            return _results(connection, height).receipts if 0 <= height <= _tip(connection) else []
+
+    def results(self, height: int) -> Results:
+        """All that a decided block wrote; 0: genesis.
+
+        Raises:
+            StoreError: there are none at this height, or they are damaged.
+        """
+        with self._lend() as connection:
+            return _results(connection, height)
+
+    def transaction_count(self) -> int:
+        """Transactions decided so far, accepted and declined ones."""
+        with self._lend() as connection:
+            return int(connection.execute("SELECT count(*) FROM transactions").fetchone()[0])
 
     def transaction(self, transaction_id: bytes) -> tuple[int, int] | None:
         """Height and index of a decided transaction."""
         with self._lend() as connection:
             row = connection.execute(
-                "SELECT height, idx FROM transactions"
-                " WHERE substr(transaction_id, 1, 8) = ? AND transaction_id = ?",
-                (transaction_id[:8], transaction_id),
+                "SELECT height, idx FROM transactions WHERE transaction_id = ?", (transaction_id,)
             ).fetchone()
             return None if row is None else (row[0], row[1])
-
-    def transaction_count(self) -> int:
-        """How many transactions were decided."""
-        with self._lend() as connection:
-            return int(connection.execute("SELECT coalesce(max(number), 0) FROM transactions").fetchone()[0])
-
-    def receipts(self, height: int) -> list[bytes]:
-        """Receipts of a decided block, in the order of its transactions."""
-        with self._lend() as connection:
-            rows = connection.execute(
-                "SELECT t.receipt FROM decisions d JOIN transactions t"
-                " ON t.number >= d.first_transaction AND t.height = d.height"
-                " WHERE d.height = ? AND t.number < coalesce("
-                "(SELECT first_transaction FROM decisions WHERE height = d.height + 1),"
-                " 9223372036854775807) ORDER BY t.number",
-                (height,),
-            )
-            return [receipt for (receipt,) in rows]
 
     def votes(self, height: int) -> list[VoteRecord]:
         """Own votes of one height, in the order of storing."""
@@ -200,11 +191,49 @@ def _check(table: str, row: str, columns: list[int | bytes] | tuple[int | bytes,
 
 def _checked_pair(row: tuple[int | bytes, ...]) -> tuple[bytes, bytes]:
     where = f"height {row[0]!r}"
-    _check("decisions", where, row[:5])
-    _check("blocks", where, row[5:])
-    if row[5] != row[0]:
+    _check("decisions", where, row[:4])
+    _check("blocks", where, row[4:])
+    if row[4] != row[0]:
         raise corrupt("decisions", where, "it names the block of another height")
-    return bytes(row[7]), bytes(row[2])
+    return bytes(row[6]), bytes(row[2])
+
+
+def _results(connection: sqlite3.Connection, height: int) -> Results:
+    row = connection.execute("SELECT * FROM results WHERE height = ?", (height,)).fetchone()
+    if row is None:
+        raise corrupt("results", f"height {height}", "the row is missing")
+    _check("results", f"height {height}", row)
+    try:
+        return decode_results(row[1])
+    except ValueError as error:
+        raise corrupt("results", f"height {height}", str(error)) from error
+
+
+def _last_written(connection: sqlite3.Connection, key: bytes) -> int | None:
+    row = connection.execute(
+        "SELECT height FROM state WHERE key = ? UNION ALL SELECT height FROM ended WHERE key = ?", (key, key)
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def _entries(results: Results, height: int, key: bytes) -> list[HistoryEntry]:
+    """A block's versions of one key, newest first."""
+    ids = results.transaction_ids
+    return [
+        HistoryEntry(height, each.index, each.stage, each.value, ids[each.index] if each.index >= 0 else None)
+        for each in reversed(results.versions)
+        if each.key == key
+    ]
+
+
+def _earlier(results: Results, height: int, key: bytes) -> int | None:
+    """The block that wrote the key before this one."""
+    if key not in results.previous:
+        raise corrupt("results", f"height {height}", f"nothing of key {key!r}, though a pointer leads here")
+    earlier = results.previous[key]
+    if earlier is not None and earlier >= height:
+        raise corrupt("results", f"height {height}", f"the pointer of key {key!r} does not lead back")
+    return earlier
 
 
 def _tip(connection: sqlite3.Connection) -> int:

@@ -7,7 +7,7 @@ gaps. A guard that strikes means a bug above, so that the writer stops for good.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 from p2penergy.consensus.effects import (
@@ -21,21 +21,19 @@ from p2penergy.consensus.effects import (
 from p2penergy.store.errors import DoubleVoteError, StoreError
 from p2penergy.store.limits import VOTE_HEIGHTS_KEPT
 from p2penergy.store.ports import StoredOutcome, Version
+from p2penergy.store.results import encode_results
 from p2penergy.store.schema import checksum
 
 
 class Rows:
-    """Writes records through one connection; knows the next numbers, so it lives as long as that does.
+    """Writes records through one connection, of which it is the only writer.
 
-    After an error the numbers are those of a transaction that never happened: make no further use of it.
+    After an error its tip may be one that never became durable: make no further use of it.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self.tip = self._greatest("decisions", "height")
-        self._transaction = self._greatest("transactions", "number")
-        self._version = self._greatest("versions", "number")
-        self._key = self._greatest("keys", "id")
+        self.tip = int(connection.execute("SELECT coalesce(max(height), 0) FROM decisions").fetchone()[0])
 
     def write(self, records: Sequence[Record]) -> None:
         """Write records in their order.
@@ -58,10 +56,7 @@ class Rows:
 
     def genesis(self, versions: Sequence[Version]) -> None:
         """Versions that genesis itself gives to keys, at height 0."""
-        self._versions(0, versions)
-
-    def _greatest(self, table: str, column: str) -> int:
-        return int(self._connection.execute(f"SELECT coalesce(max({column}), 0) FROM {table}").fetchone()[0])
+        self._results(0, (), (), versions)
 
     def _vote(self, vote: VoteRecord) -> None:
         columns = (int(vote.kind), vote.height, vote.view, vote.slot, vote.digest, vote.message)
@@ -124,49 +119,44 @@ class Rows:
         if record.height != self.tip + 1:
             raise StoreError(f"Block {record.height} can't follow block {self.tip} in the ledger.")
         block_id = self._block(record.height, record.digest, record.block)
-        columns = (record.height, block_id, record.certificate, self._transaction + 1)
-        self._connection.execute(
-            "INSERT INTO decisions VALUES (?, ?, ?, ?, ?)", (*columns, checksum(*columns))
-        )
+        columns = (record.height, block_id, record.certificate)
+        self._connection.execute("INSERT INTO decisions VALUES (?, ?, ?, ?)", (*columns, checksum(*columns)))
         outcome = cast(StoredOutcome, record.outcome)
-        self._transactions(record.height, outcome)
-        self._versions(record.height, outcome.versions)
+        self._connection.executemany(
+            "INSERT INTO transactions VALUES (?, ?, ?)",
+            # Sorted, here and below: neighbours in the tree are written together.
+            sorted((each, record.height, index) for index, each in enumerate(outcome.transaction_ids)),
+        )
+        self._results(record.height, outcome.transaction_ids, outcome.receipts, outcome.versions)
         self.tip = record.height
         self._forget(block_id)
 
-    def _transactions(self, height: int, outcome: StoredOutcome) -> None:
-        first = self._transaction + 1
-        pairs = zip(outcome.transaction_ids, outcome.receipts, strict=True)
-        self._connection.executemany(
-            "INSERT INTO transactions VALUES (?, ?, ?, ?, ?)",
-            [(first + index, height, index, each, receipt) for index, (each, receipt) in enumerate(pairs)],
-        )
-        self._transaction += len(outcome.transaction_ids)
+    def _results(
+        self,
+        height: int,
+        transaction_ids: Sequence[bytes],
+        receipts: Sequence[bytes],
+        versions: Sequence[Version],
+    ) -> None:
+        final = {version.key: version.value for version in versions}
+        living, ended = self._last_written("state", final), self._last_written("ended", final)
+        previous = {key: living.get(key, ended.get(key)) for key in final}
+        columns = (height, encode_results(transaction_ids, receipts, versions, previous))
+        self._connection.execute("INSERT INTO results VALUES (?, ?, ?)", (*columns, checksum(*columns)))
+        execute_many = self._connection.executemany
+        stays = sorted((key, value, height) for key, value in final.items() if value is not None)
+        ends = sorted((key, height) for key, value in final.items() if value is None)
+        execute_many("INSERT OR REPLACE INTO state VALUES (?, ?, ?)", stays)
+        execute_many("DELETE FROM state WHERE key = ?", [(key,) for key, _ in ends if key in living])
+        execute_many("INSERT OR REPLACE INTO ended VALUES (?, ?)", ends)
+        execute_many("DELETE FROM ended WHERE key = ?", [(key,) for key, _, _ in stays if key in ended])
 
-    def _versions(self, height: int, versions: Sequence[Version]) -> None:
-        # Key -> its id and latest version, read once per block and written back once.
-        touched: dict[bytes, tuple[int, int | None]] = {}
-        rows = []
-        for version in versions:
-            key_id, previous = touched.get(version.key) or self._key_row(version.key)
-            self._version += 1
-            rows.append(
-                (self._version, height, version.index, int(version.stage), key_id, previous, version.value)
-            )
-            touched[version.key] = (key_id, self._version)
-        self._connection.executemany("INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-        # Sorted: neighbours in the tree are written together.
-        self._connection.executemany(
-            "INSERT INTO keys VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET latest = excluded.latest",
-            sorted((key, key_id, latest) for key, (key_id, latest) in touched.items()),
-        )
-
-    def _key_row(self, key: bytes) -> tuple[int, int | None]:
-        row = self._connection.execute("SELECT id, latest FROM keys WHERE key = ?", (key,)).fetchone()
-        if row is not None:
-            return int(row[0]), int(row[1])
-        self._key += 1
-        return self._key, None
+    def _last_written(self, table: str, keys: Iterable[bytes]) -> dict[bytes, int]:
+        """The heights that wrote those of the keys that are in a table."""
+        find = self._connection.execute
+        query = f"SELECT height FROM {table} WHERE key = ?"
+        rows = ((key, find(query, (key,)).fetchone()) for key in sorted(keys))
+        return {key: int(row[0]) for key, row in rows if row is not None}
 
     def _forget(self, block_id: int) -> None:
         """Drop the decided height's other blocks, and votes of long ago."""

@@ -4,10 +4,6 @@ Lives here: the schema with its explanation, which is also written into the file
 the sqlite3 program shows it), the settings of connections, and the checksum of a row. Never here:
 threads, what the records mean. Owns the invariant that a commit is on the disk when it returns:
 write-ahead log and `synchronous=FULL`. Implements CONSENSUS section 6 and LEDGER section 3.
-
-Chosen by measurement (200 trades of 9 versions a block, against versions clustered by key or indexed
-by key): versions are appended, each one points to the previous one of its key, and `keys` points to
-the latest. A commit touches a third of the pages, and the history of a key is one walk backwards.
 """
 
 import sqlite3
@@ -38,39 +34,31 @@ CREATE TABLE decisions ( -- one per decided height, without gaps
     height INTEGER PRIMARY KEY,
     block_id INTEGER NOT NULL REFERENCES blocks (id),
     certificate BLOB NOT NULL, -- msgpack: height, view, digest, votes (COMMITs of Q members)
-    first_transaction INTEGER NOT NULL, -- transactions.number of its transaction 0
     checksum INTEGER NOT NULL
 );
 
-CREATE TABLE transactions ( -- the log: every decided transaction, accepted or declined
-    number INTEGER PRIMARY KEY,
-    height INTEGER NOT NULL,
-    idx INTEGER NOT NULL, -- its place in the block
-    transaction_id BLOB NOT NULL,
-    receipt BLOB NOT NULL -- msgpack: what became of it
-);
--- Eight bytes find a transaction as well as all 32 do, in a third of the pages.
-CREATE INDEX transactions_by_id ON transactions (substr(transaction_id, 1, 8));
-
-CREATE TABLE versions ( -- every value that any key ever had; rows are added, never changed
-    number INTEGER PRIMARY KEY,
-    height INTEGER NOT NULL,
-    idx INTEGER NOT NULL, -- place of the transaction in the block; -1: the block itself
-    stage INTEGER NOT NULL,
-    key_id INTEGER NOT NULL, -- keys.id
-    previous INTEGER, -- number of the version before this one of the same key
-    value BLOB -- NULL: removed
+CREATE TABLE results ( -- what executing a block wrote; height 0: genesis
+    height INTEGER PRIMARY KEY,
+    results BLOB NOT NULL, -- zlib over msgpack: receipts and versions, see p2penergy/store/results.py
+    checksum INTEGER NOT NULL
 );
 
-CREATE TABLE keys (
-    key BLOB PRIMARY KEY,
-    id INTEGER NOT NULL,
-    latest INTEGER NOT NULL -- versions.number of the present value
+CREATE TABLE transactions ( -- every decided transaction, accepted or declined
+    transaction_id BLOB PRIMARY KEY,
+    height INTEGER NOT NULL,
+    idx INTEGER NOT NULL -- its place in the block
 ) WITHOUT ROWID;
 
-CREATE VIEW state AS -- present value of every key
-    SELECT keys.key AS key, versions.value AS value, versions.height AS height
-    FROM keys JOIN versions ON versions.number = keys.latest WHERE versions.value IS NOT NULL;
+CREATE TABLE state ( -- the value of every key after the last decided block
+    key BLOB PRIMARY KEY,
+    value BLOB NOT NULL,
+    height INTEGER NOT NULL -- of the block that wrote it; its results tell which one did before
+) WITHOUT ROWID;
+
+CREATE TABLE ended ( -- keys that had a value once
+    key BLOB PRIMARY KEY,
+    height INTEGER NOT NULL -- of the block that ended it
+) WITHOUT ROWID;
 
 CREATE TABLE views ( -- the highest view entered at a height
     height INTEGER PRIMARY KEY,

@@ -33,7 +33,7 @@ class SampleOutcome:
     draft: Draft
     versions: tuple[SampleVersion, ...]
     transaction_ids: tuple[bytes, ...]
-    receipts: tuple[bytes, ...] = ()
+    receipts: tuple[bytes, ...]
     receipts_root: bytes = GAP
     state_root: bytes = GAP
 
@@ -77,7 +77,7 @@ def decided(
         digest,
         encode(block),
         encode(certificate(height, digest)),
-        SampleOutcome(draft, versions, ids),
+        SampleOutcome(draft, versions, ids, tuple(b"receipt of " + each for each in ids)),
     )
 
 

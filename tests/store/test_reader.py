@@ -6,12 +6,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from store_samples import CHAIN, HOUSE, certificate, decided, sample_block, transaction_id, vote
+from store_samples import (
+    CHAIN,
+    HOUSE,
+    SampleVersion,
+    certificate,
+    decided,
+    sample_block,
+    transaction_id,
+    vote,
+)
 
 from p2penergy.messages import decode_certificate, encode, header_digest
 from p2penergy.store import FILE_NAME, Store, StoreError
 from p2penergy.store.limits import READERS_MAX
 from p2penergy.store.prefix import header_of_prefix
+from p2penergy.store.results import encode_results
+from p2penergy.store.schema import checksum
 
 HEIGHTS = 12
 
@@ -82,17 +93,6 @@ def test_a_transaction_is_found_by_its_whole_id(store: Store) -> None:
     assert store.transaction(b"") is None
 
 
-def test_a_transaction_is_found_without_a_scan(store: Store) -> None:
-    with sqlite3.connect(store.path) as connection:
-        plan = connection.execute(
-            "EXPLAIN QUERY PLAN SELECT height FROM transactions"
-            " WHERE substr(transaction_id, 1, 8) = ? AND transaction_id = ?",
-            (bytes(8), bytes(32)),
-        ).fetchall()
-    connection.close()
-    assert "USING INDEX transactions_by_id" in plan[0][3]
-
-
 def test_history_is_bounded_to_the_newest(store: Store) -> None:
     key = b"wallet/" + HOUSE
     assert len(store.history(key)) == 2 * HEIGHTS
@@ -101,11 +101,35 @@ def test_history_is_bounded_to_the_newest(store: Store) -> None:
     assert store.history(b"wallet/nobody") == []
 
 
-def test_a_history_that_points_in_circles_ends(store: Store) -> None:
+def test_a_history_never_points_forward(store: Store) -> None:
+    key = b"wallet/" + HOUSE
     with sqlite3.connect(store.path) as connection:
-        connection.execute("UPDATE versions SET previous = number")
+        columns = (7, encode_results([], [], [SampleVersion(key, -1, 2, b"")], {key: 7}))
+        connection.execute(
+            "UPDATE results SET (height, results, checksum) = (?, ?, ?) WHERE height = 7",
+            (*columns, checksum(*columns)),
+        )
     connection.close()
-    assert len(store.history(b"wallet/" + HOUSE)) == 1
+    with pytest.raises(
+        StoreError, match=r"table results, height 7: the pointer of key .* does not lead back"
+    ):
+        store.history(key)
+    assert len(store.history(key, count_max=6)) == 6
+
+
+def test_receipts_come_in_the_order_of_transactions(store: Store) -> None:
+    assert store.receipts(5) == [b"receipt of " + transaction_id(5, index) for index in range(2)]
+    assert store.receipts(HEIGHTS + 1) == []
+    assert store.transaction_count() == 2 * HEIGHTS
+
+
+def test_damaged_results_are_named(store: Store) -> None:
+    with sqlite3.connect(store.path) as connection:
+        connection.execute("UPDATE results SET results = x'00' WHERE height = 5")
+    connection.close()
+    for ask in (lambda: store.receipts(5), lambda: store.history(b"wallet/" + HOUSE)):
+        with pytest.raises(StoreError, match="table results, height 5"):
+            ask()
 
 
 def test_many_threads_read_while_one_writes(store: Store) -> None:

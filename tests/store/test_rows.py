@@ -1,8 +1,5 @@
 """The guards of the last line of defence, and what is forgotten when."""
 
-import sqlite3
-from pathlib import Path
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,8 +18,6 @@ from p2penergy.consensus.effects import PreparedRecord, ViewRecord
 from p2penergy.messages import VoteKind, encode
 from p2penergy.store import DoubleVoteError, MemoryStore, StoreError
 from p2penergy.store.limits import VOTE_HEIGHTS_KEPT
-from p2penergy.store.rows import Rows
-from p2penergy.store.schema import lay_out
 
 
 @pytest.fixture
@@ -107,16 +102,6 @@ def test_old_votes_are_forgotten_and_recent_ones_kept() -> None:
     store.persist_now([decided(VOTE_HEIGHTS_KEPT + 1, ())])
     assert store.votes(1) == []
     assert store.votes(2) != []
-
-
-def test_numbers_go_on_where_an_earlier_run_left_them(tmp_path: Path) -> None:
-    connection = sqlite3.connect(tmp_path / "rows", isolation_level=None)
-    lay_out(connection, CHAIN, None)
-    for height in (1, 2, 3):
-        Rows(connection).write([decided(height)])
-    assert connection.execute("SELECT count(*), max(number) FROM versions").fetchone() == (9, 9)
-    assert connection.execute("SELECT max(number) FROM transactions").fetchone() == (6,)
-    connection.close()
 
 
 KEYS = st.sampled_from([b"a", b"b", b"c"])

@@ -204,7 +204,7 @@ def test_a_damaged_page_is_found_at_the_start(path: Path) -> None:
         ("prepared", "certificate", "table prepared, height 4"),
         ("blocks", "block", "table blocks, height 4, undecided"),
         ("decisions", "certificate", "table decisions, height 3"),
-        ("decisions", "first_transaction", "table decisions, height 3"),
+        ("decisions", "block_id", "table decisions, height 3"),
     ],
 )
 def test_a_damaged_row_is_named(path: Path, table: str, column: str, names: str) -> None:
