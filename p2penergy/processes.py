@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from p2penergy.cli.start import READY_LINE
@@ -25,9 +26,11 @@ class ProcessError(Exception):
 class Validator:
     """One validator's process."""
 
-    def __init__(self, name: str, home: Path) -> None:
+    def __init__(self, name: str, home: Path, program: Sequence[str] = ("p2penergy", "start")) -> None:
+        """`program` is the module to run and its first arguments; a benchmark may run another node."""
         self.name = name
         self.home = home
+        self._program = program
         self.kills = 0
         self._process: asyncio.subprocess.Process | None = None
 
@@ -35,6 +38,11 @@ class Validator:
     def running(self) -> bool:
         """Whether the process is there."""
         return self._process is not None and self._process.returncode is None
+
+    @property
+    def pid(self) -> int | None:
+        """The running process's id; None while there is none."""
+        return self._process.pid if self._process is not None and self.running else None
 
     async def start(self) -> None:
         """Start, and wait until it listens.
@@ -46,7 +54,7 @@ class Validator:
         with log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *("-m", "p2penergy", "start", "--home", str(self.home), "--until-stdin-closes"),
+                *("-m", *self._program, "--home", str(self.home), "--until-stdin-closes"),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,

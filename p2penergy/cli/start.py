@@ -18,7 +18,7 @@ from p2penergy.home import Home, HomeError
 from p2penergy.node import Node, NodeHaltedError, make_mesh
 from p2penergy.opening import create_store
 from p2penergy.store import Store, StoreError
-from transport import TransportError
+from transport import TcpMesh, TransportError
 
 READY_LINE = "ready"
 log = logging.getLogger(__name__)
@@ -41,14 +41,13 @@ async def _stdin_closed(stop: asyncio.Event) -> None:
     stop.set()
 
 
-async def _run(home: Home, store: Store, until_stdin_closes: bool) -> None:
+async def serve(node: Node, mesh: TcpMesh, until_stdin_closes: bool) -> None:
+    """Run `node` until a signal, or until standard input closes; says when and where `mesh` listens."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     watching = loop.create_task(_stdin_closed(stop)) if until_stdin_closes else None
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    mesh = make_mesh(home)
-    node = Node(home, store, mesh)
 
     def announce() -> None:
         host, port = mesh.address
@@ -60,6 +59,11 @@ async def _run(home: Home, store: Store, until_stdin_closes: bool) -> None:
     finally:
         if watching is not None:
             watching.cancel()
+
+
+async def _run(home: Home, store: Store, until_stdin_closes: bool) -> None:
+    mesh = make_mesh(home)
+    await serve(Node(home, store, mesh), mesh, until_stdin_closes)
 
 
 @click.command()
