@@ -1,0 +1,101 @@
+"""Refusals before the costly check of signatures, in the order of CONSENSUS section 5.
+
+Lives here: one pure question, "why not?", over the working state. Never here: side effects, signatures,
+justification. Owns the invariant that nothing is remembered of a message that was not verified: a forged
+copy can't hide the genuine one. Frame size, decoding, chain and buckets are the driver's.
+"""
+
+from p2penergy.consensus import certificates
+from p2penergy.consensus.evidence import conflicts
+from p2penergy.consensus.work import Work
+from p2penergy.messages import (
+    BlockRequest,
+    BlockResponse,
+    Commit,
+    Decided,
+    Message,
+    Prepare,
+    PrePrepare,
+    Status,
+    SyncResponse,
+    ViewChange,
+    Vote,
+)
+
+VIEWS_AHEAD_MAX = 2
+
+
+def refusal(work: Work, message: Message, peer: bytes) -> str | None:
+    """The code of the first rule that `message` breaks; None: verify it and give it to `step`."""
+    match message:
+        case PrePrepare() | Prepare() | Commit() | ViewChange():
+            return _of_vote(work, message, peer)
+        case Decided():
+            return _of_decided(work, message, peer)
+        case SyncResponse():
+            return None if work.catch_up.was_asked(peer) else "unrequested"
+        case BlockResponse():
+            wanted = message.height == work.instance.height and len(work.fetch) > 0
+            return None if wanted else "unrequested"
+        case BlockRequest():
+            held = message.height in (work.instance.height, work.chain.tip_height)
+            return None if held else "height_window"
+        case Status():
+            return None
+        case _:
+            return "not_consensus"
+
+
+def _of_vote(work: Work, vote: Vote, peer: bytes) -> str | None:
+    height = work.instance.height
+    if vote.sender == work.me:
+        # Own votes count by way of memory and store only; echoes and stolen keys count for nothing.
+        return "own_message"
+    if vote.height < height:
+        return _of_old_vote(work, vote, peer)
+    if vote.height > height + 1:
+        return None if work.catch_up.is_news(peer, vote.height - 1) else "height_window"
+    if vote.height == height + 1:
+        if not work.chain.may_be_member_next(vote.sender):
+            return "not_member"
+        return "duplicate" if work.early.holds(vote) else None
+    return _of_current_vote(work, vote)
+
+
+def _of_old_vote(work: Work, vote: Vote, peer: bytes) -> str | None:
+    # Of votes for decided heights only VIEW-CHANGE says that its sender is stuck there.
+    if isinstance(vote, ViewChange) and work.chain.tip is not None and work.tip_is_due_to(peer):
+        return None
+    return "height_window"
+
+
+def _of_current_vote(work: Work, vote: Vote) -> str | None:
+    instance = work.instance
+    if not instance.first <= vote.view <= max(instance.view, instance.first) + VIEWS_AHEAD_MAX:
+        return "view_window"
+    if vote.sender not in work.chain.committee:
+        return "not_member"
+    held = instance.votes.held(vote)
+    if held is not None and held.view == vote.view:
+        if not conflicts(held, vote):
+            return "duplicate"
+        return "duplicate" if instance.watch.is_proven(vote) else None
+    if isinstance(vote, ViewChange):
+        return "superseded" if held is not None and held.view > vote.view else None
+    if isinstance(vote, PrePrepare):
+        # A lower view's proposal can't be voted for; its block may still be wanted.
+        return "view_left" if vote.view < instance.view and vote.digest not in work.fetch else None
+    return None
+
+
+def _of_decided(work: Work, message: Decided, peer: bytes) -> str | None:
+    certificate, height = message.certificate, work.instance.height
+    if certificate.height < height:
+        return "height_window"
+    if certificate.height > height:
+        return None if work.catch_up.is_news(peer, certificate.height) else "duplicate"
+    if work.instance.decision is not None and work.instance.decision.digest in work.instance.blocks:
+        return "duplicate"
+    if not certificates.is_sound(certificate, height, work.chain.committee, work.rules):
+        return "bad_certificate"
+    return None

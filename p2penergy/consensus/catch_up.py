@@ -1,0 +1,90 @@
+"""Who to ask for decided blocks, and when: the bookkeeping of catch-up.
+
+Lives here: claims of peers that they are further ahead, the request under way, rotation. Never here:
+checking or adopting blocks (`sync`). Owns the invariant that no single peer is waited for: a claim that
+does not deliver in time is dropped and the next peer is asked. Implements CONSENSUS section 7.
+"""
+
+from dataclasses import dataclass
+
+CLAIMS_MAX = 256
+
+
+@dataclass(slots=True)
+class Claim:
+    """A peer says that height `tip` is decided; a claim, never proof."""
+
+    tip: int
+    since_ms: int
+
+
+class CatchUp:
+    """Claims in order of arrival, and at most one request under way."""
+
+    def __init__(self, grace_ms: int, patience_ms: int) -> None:
+        self._grace_ms = grace_ms
+        self._patience_ms = patience_ms
+        self._claims: dict[bytes, Claim] = {}
+        self._asked: dict[bytes, None] = {}
+        self._waiting_for: bytes | None = None
+        self._asked_ms = 0
+
+    def note(self, peer: bytes, tip: int, height: int, now_ms: int) -> None:
+        """A peer shows a message that it could only send when `tip` is decided."""
+        if tip < height:
+            return
+        claim = self._claims.get(peer)
+        if claim is not None:
+            claim.tip = max(claim.tip, tip)
+        elif len(self._claims) < CLAIMS_MAX:
+            self._claims[peer] = Claim(tip, now_ms)
+
+    def is_news(self, peer: bytes, tip: int) -> bool:
+        """Whether a claim of this peer adds anything."""
+        claim = self._claims.get(peer)
+        return tip > claim.tip if claim else len(self._claims) < CLAIMS_MAX
+
+    def was_asked(self, peer: bytes) -> bool:
+        """Whether an answer of this peer is welcome, late or not."""
+        return peer in self._asked
+
+    def served(self, peer: bytes, progressed: bool) -> None:
+        """An answer came; without progress the claim was empty."""
+        self._asked.pop(peer, None)
+        if self._waiting_for == peer:
+            self._waiting_for = None
+        if not progressed:
+            self._claims.pop(peer, None)
+
+    def _due_ms(self, claim: Claim, height: int) -> int:
+        # One block behind is the usual state of whoever still waits for a last COMMIT: a little
+        # patience saves sending a block twice.
+        return claim.since_ms + (self._grace_ms if claim.tip == height else 0)
+
+    def next_peer(self, height: int, now_ms: int) -> bytes | None:
+        """Whom to ask now for blocks from `height` on; None: nobody, or not yet."""
+        for peer in [peer for peer, claim in self._claims.items() if claim.tip < height]:
+            del self._claims[peer]
+        if not self._claims:
+            self._waiting_for = None
+            self._asked.clear()
+            return None
+        if self._waiting_for is not None:
+            if self._asked_ms <= now_ms < self._asked_ms + self._patience_ms:
+                return None
+            self._claims.pop(self._waiting_for, None)
+            self._waiting_for = None
+        for peer, claim in self._claims.items():
+            due_ms = self._due_ms(claim, height)
+            # A clock that was set back must not postpone anything.
+            if now_ms >= due_ms or now_ms < claim.since_ms:
+                self._waiting_for, self._asked_ms = peer, now_ms
+                self._asked[peer] = None
+                return peer
+        return None
+
+    def wake_ms(self, height: int) -> int | None:
+        """When `next_peer` may have somebody to name."""
+        if self._waiting_for is not None:
+            return self._asked_ms + self._patience_ms
+        return min((self._due_ms(claim, height) for claim in self._claims.values()), default=None)

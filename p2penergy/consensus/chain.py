@@ -1,0 +1,315 @@
+"""The chain as the core sees it: the tip, and what may be put on top of it.
+
+Lives here: building and fully validating a block against the parent's state, committees of the working
+height, the tip moving on. Never here: votes, views of other heights, storage. Owns the invariant that
+validity is a pure function of the parent's state: no clock, nothing a node merely happened to see.
+Implements CONSENSUS sections 3 and 9.
+"""
+
+from dataclasses import dataclass, replace
+
+from p2penergy import beacon
+from p2penergy.blocks import Draft, InvalidBlockError
+from p2penergy.consensus import certificates
+from p2penergy.consensus.committee import Committee, draw
+from p2penergy.consensus.errors import InvariantError
+from p2penergy.consensus.ports import Application, Outcome
+from p2penergy.consensus.rules import Rules
+from p2penergy.consensus.schedule import Schedule
+from p2penergy.digests import merkle_root
+from p2penergy.genesis import Genesis
+from p2penergy.messages import (
+    BLOCK_BYTES_MAX,
+    PROTOCOL_VERSION,
+    Block,
+    Certificate,
+    Header,
+    MalformedMessageError,
+    Stage,
+    VoteKind,
+    certificate_digest,
+    decode_block,
+    encode,
+    header_digest,
+)
+from p2penergy.signing import SignatureChecker
+
+_HEADER_BYTES_MAX = 1024
+_VOTE_BYTES_MAX = 96
+COMMITTEES_REMEMBERED_MAX = 16
+
+
+@dataclass(frozen=True, slots=True)
+class KnownBlock:
+    """A block that was executed and found valid on the tip, with what came of it."""
+
+    block: Block
+    raw: bytes
+    digest: bytes
+    outcome: Outcome
+
+
+def _require(holds: bool, code: str, sentence: str) -> None:
+    if not holds:
+        raise InvalidBlockError(code, sentence)
+
+
+class Chain:
+    """The decided chain's tip and the rules for its next block."""
+
+    def __init__(
+        self,
+        genesis: Genesis,
+        application: Application,
+        checker: SignatureChecker,
+        rules: Rules,
+        tip: tuple[Block, Certificate] | None,
+    ) -> None:
+        self.chain_id = genesis.chain_id
+        self._timing = genesis.consensus
+        self._application = application
+        self._checker = checker
+        self._rules = rules
+        self._drawn: dict[tuple[int, Stage], Committee] = {}
+        self.tip: Block | None = None
+        self.tip_certificate: Certificate | None = None
+        self.tip_height, self.tip_slot, self.tip_digest = 0, 0, self.chain_id
+        if tip is not None:
+            self._set_tip(*tip)
+        if application.height != self.tip_height:
+            raise InvariantError(
+                f"the ledger is at height {application.height}, the chain at {self.tip_height}: "
+                "the store's blocks and state do not belong together"
+            )
+        self._open(self.tip_slot)
+
+    def _set_tip(self, block: Block, certificate: Certificate) -> None:
+        self.tip, self.tip_certificate = block, certificate
+        self.tip_height, self.tip_slot = block.header.height, block.header.slot
+        self.tip_digest = header_digest(block.header)
+
+    def _open(self, commit_slot: int) -> None:
+        """Everything that depends on the height after the tip."""
+        self.height = self.tip_height + 1
+        self.stage = self.tip.header.next_stage if self.tip else self._timing.first_stage
+        self.committee = self._committee(self.height, self.stage)
+        if self.committee.n == 0:
+            raise InvariantError(f"nobody volunteers for the stage of height {self.height}")
+        if self.tip is not None:
+            self.tip_committee = self._committee(self.tip_height, self.tip.header.stage)
+        first = self._rules.first_slot(self.tip_slot, commit_slot)
+        self.schedule = Schedule(first, self.committee, self._timing, self._rules)
+
+    def _beacon(self, height: int) -> bytes:
+        return self._application.beacon(height) if height > 0 else beacon.origin(self.chain_id)
+
+    def _committee(self, height: int, stage: Stage, next_beacon: bytes | None = None) -> Committee:
+        """The stage's committee at `height` <= tip + 1 + L; `next_beacon` is R of the next block."""
+        known = self._drawn.get((height, stage))
+        if known is not None:
+            return known
+        timing = self._timing
+        source = self._rules.beacon_height(height, timing.lag_blocks)
+        ahead = source > self.tip_height
+        if ahead and next_beacon is None:
+            raise InvariantError(f"the committee of height {height} is not drawn yet")
+        value = next_beacon if ahead and next_beacon is not None else self._beacon(source)
+        pool_height = self._rules.pool_height(height, timing.lag_blocks, timing.settle_blocks)
+        pool = self._application.volunteers(stage, pool_height)
+        seed = beacon.seed(self.chain_id, height, stage, value)
+        committee = draw(seed, pool, timing.committee_size_max, self._rules)
+        if not ahead:
+            self._drawn[(height, stage)] = committee
+            while len(self._drawn) > COMMITTEES_REMEMBERED_MAX:
+                del self._drawn[min(self._drawn)]
+        return committee
+
+    def committee_at(self, height: int) -> Committee:
+        """C_h of the tip or of the working height.
+
+        Raises:
+            KeyError: any other height.
+        """
+        if height == self.height:
+            return self.committee
+        if height == self.tip_height and self.tip is not None:
+            return self.tip_committee
+        raise KeyError(f"only the committees of heights {self.tip_height} and {self.height} are at hand")
+
+    def may_be_member_next(self, participant_id: bytes) -> bool:
+        """Whether somebody can be in C_{h+1}, whose stage is not decided yet."""
+        if self._rules.beacon_height(self.height + 1, self._timing.lag_blocks) > self.tip_height:
+            return self._application.public_key(participant_id) is not None
+        return any(participant_id in self._committee(self.height + 1, stage) for stage in Stage)
+
+    def _roots(self, reveal: bytes) -> tuple[bytes, bytes]:
+        """Roots of both stages' committees at height + L, in a block with this reveal."""
+        value = beacon.mix(self._beacon(self.tip_height), reveal)
+        height = self.height + self._timing.lag_blocks
+        verification, validation = (
+            self._committee(height, stage, value).root for stage in (Stage.VERIFICATION, Stage.VALIDATION)
+        )
+        return verification, validation
+
+    def _can_serve_next(self, stage: Stage, reveal: bytes) -> bool:
+        value = beacon.mix(self._beacon(self.tip_height), reveal)
+        return self._committee(self.height + 1, stage, value).n > 0
+
+    def block_bytes_max(self) -> int:
+        """What transactions may take in a block of this height."""
+        return BLOCK_BYTES_MAX - _HEADER_BYTES_MAX - _VOTE_BYTES_MAX * self.committee.n
+
+    def build(self, slot: int, proposer: bytes, reveal: bytes, bytes_max: int) -> KnownBlock:
+        """A fresh block of the working height, executed.
+
+        Raises:
+            InvariantError: the application's own draft does not execute, or is too large.
+        """
+        draft = self._application.draft(self.height, slot, proposer, reveal, bytes_max)
+        next_stage = draft.next_stage
+        if not self._can_serve_next(next_stage, reveal):
+            # A stage without volunteers could never decide its height.
+            next_stage = next(stage for stage in Stage if stage is not next_stage)
+        draft = replace(draft, next_stage=next_stage, parent_certificate=self.tip_certificate)
+        if draft.stage is not self.stage:
+            raise InvariantError(f"the ledger drafts for stage {draft.stage}, the chain is at {self.stage}")
+        try:
+            outcome = self._application.execute(draft)
+        except InvalidBlockError as error:
+            raise InvariantError(f"the ledger refuses its own draft: {error.code}: {error}") from error
+        block = Block(self._header(draft, outcome), draft.transactions, draft.parent_certificate)
+        raw = encode(block)
+        if len(raw) > BLOCK_BYTES_MAX:
+            raise InvariantError(f"the ledger drafted {len(raw)} bytes where {bytes_max} were allowed")
+        return KnownBlock(block, raw, header_digest(block.header), outcome)
+
+    def _header(self, draft: Draft, outcome: Outcome) -> Header:
+        verification_root, validation_root = self._roots(draft.reveal)
+        return Header(
+            version=PROTOCOL_VERSION,
+            chain_id=self.chain_id,
+            height=self.height,
+            parent=self.tip_digest,
+            slot=draft.slot,
+            proposer=draft.proposer,
+            period=draft.period,
+            stage=self.stage,
+            next_stage=draft.next_stage,
+            committee_root=self.committee.root,
+            verification_root=verification_root,
+            validation_root=validation_root,
+            transactions_root=merkle_root(draft.transactions),
+            parent_certificate_digest=certificate_digest(draft.parent_certificate),
+            receipts_root=outcome.receipts_root,
+            state_root=outcome.state_root,
+            reveal=draft.reveal,
+        )
+
+    def check(self, raw: bytes) -> KnownBlock:
+        """Decode, validate in every field and execute a block of the working height.
+
+        Raises:
+            InvalidBlockError: with the code of the first rule that it breaks.
+        """
+        try:
+            block = decode_block(raw)
+        except MalformedMessageError as error:
+            raise InvalidBlockError("block_" + error.code, str(error)) from None
+        self._check_place(block.header)
+        self._check_parent_certificate(block)
+        self._check_committees(block.header)
+        header = block.header
+        _require(
+            header.transactions_root == merkle_root(block.transactions),
+            "block_transactions_root",
+            "the body is not the one that the header names",
+        )
+        draft = Draft(
+            height=header.height,
+            slot=header.slot,
+            proposer=header.proposer,
+            period=header.period,
+            stage=header.stage,
+            next_stage=header.next_stage,
+            reveal=header.reveal,
+            transactions=block.transactions,
+            parent_certificate=block.parent_certificate,
+        )
+        outcome = self._application.execute(draft)
+        _require(
+            outcome.receipts_root == header.receipts_root,
+            "block_receipts_root",
+            "execution gives other receipts",
+        )
+        _require(outcome.state_root == header.state_root, "block_state_root", "execution gives another state")
+        return KnownBlock(block, raw, header_digest(header), outcome)
+
+    def _check_place(self, header: Header) -> None:
+        _require(header.version == PROTOCOL_VERSION, "block_version", f"version {header.version}")
+        _require(header.chain_id == self.chain_id, "block_chain_id", "a block of another chain")
+        _require(header.height == self.height, "block_height", f"height {header.height}, not {self.height}")
+        _require(header.parent == self.tip_digest, "block_parent", "not on top of the decided parent")
+        _require(header.stage == self.stage, "block_stage", f"stage {header.stage}, not {self.stage}")
+        leader = self.schedule.proposer_of(header.slot)
+        _require(leader is not None, "block_slot", f"no view of this height starts in slot {header.slot}")
+        _require(leader == header.proposer, "block_proposer", "the proposer does not lead its slot")
+        tip = self._application.reveal_tip(header.proposer)
+        _require(
+            tip is not None and beacon.reveals(header.reveal, tip),
+            "block_reveal",
+            "not the preimage of the proposer's last link",
+        )
+
+    def _check_parent_certificate(self, block: Block) -> None:
+        certificate = block.parent_certificate
+        _require(
+            block.header.parent_certificate_digest == certificate_digest(certificate),
+            "block_parent_certificate_digest",
+            "the body's certificate is not the one that the header names",
+        )
+        if self.tip is None:
+            _require(certificate is None, "block_parent_certificate", "genesis has no certificate")
+        elif self._rules.parent_certificate_needed():
+            _require(
+                certificate is not None
+                and self._decides(certificate, self.tip_height, self.tip_digest, self.tip_committee),
+                "block_parent_certificate",
+                "the certificate is missing or does not decide the parent",
+            )
+
+    def _check_committees(self, header: Header) -> None:
+        _require(
+            header.committee_root == self.committee.root, "block_committee_root", "another committee's root"
+        )
+        _require(
+            (header.verification_root, header.validation_root) == self._roots(header.reveal),
+            "block_next_committee_roots",
+            "other committees than the beacon draws",
+        )
+        _require(
+            self._can_serve_next(header.next_stage, header.reveal),
+            "block_next_stage",
+            "nobody volunteers for the next height's stage",
+        )
+
+    def _decides(self, certificate: Certificate, height: int, digest: bytes, committee: Committee) -> bool:
+        """Whether a certificate decides this block; signatures included."""
+        return (
+            certificate.digest == digest
+            and certificates.is_sound(certificate, height, committee, self._rules)
+            and certificates.are_signed(
+                certificate, VoteKind.COMMIT, self.chain_id, self._application.public_key, self._checker
+            )
+        )
+
+    def is_decision(self, certificate: Certificate, digest: bytes) -> bool:
+        """Whether a certificate that nobody verified yet decides `digest` at the working height."""
+        return self._decides(certificate, self.height, digest, self.committee)
+
+    def advance(self, known: KnownBlock, certificate: Certificate, commit_slot: int) -> None:
+        """Put a decided block on top; `commit_slot` is when this node did so."""
+        if known.block.header.height != self.height or certificate.digest != known.digest:
+            raise InvariantError(f"block {known.digest.hex()} does not belong on height {self.height}")
+        self._application.commit(known.outcome)
+        self._set_tip(known.block, certificate)
+        self._open(commit_slot)
