@@ -5,8 +5,6 @@ that two different things never have one key: each kind has a prefix of its own,
 has a fixed length. Implements the keys of LEDGER section 3.
 """
 
-from p2penergy.messages import INTEGER_MAX
-
 ENERGY = b"energy/"
 WALLET = b"wallet/"
 MEMBER = b"member/"
@@ -23,6 +21,8 @@ TOTALS = b"chain/totals"
 
 _ID_BYTES = 20
 _NUMBERED = (PERIOD, PACKET, BILL, NONCE)
+_PLAIN = {ENERGY: 20, WALLET: 20, MEMBER: 20, SCORE: 20, BEACON: 20, CONTRACT: 32}
+"""Prefix -> bytes of the id after it."""
 
 
 def _number(value: int) -> bytes:
@@ -107,19 +107,21 @@ def parse_text(shown: str) -> bytes:
     Raises:
         ValueError: no key is shown like that.
     """
+    if shown.encode() in (TIP, TOTALS):
+        return shown.encode()
     parts = shown.split("/")
+    prefix = parts[0].encode() + b"/"
+    key = None
     try:
-        if shown.encode() in (TIP, TOTALS):
-            return shown.encode()
-        prefix = parts[0].encode() + b"/"
         if shown.startswith("beacon/mix/") and len(parts) == 3:
             key = beacon_mix(int(parts[2]))
-        elif prefix in _NUMBERED and len(parts) == 3 and int(parts[2]) <= INTEGER_MAX:
+        elif prefix in _NUMBERED and len(parts) == 3 and len(parts[1]) == 2 * _ID_BYTES:
             key = prefix + bytes.fromhex(parts[1]) + b"/" + _number(int(parts[2]))
-        else:
+        elif prefix in _PLAIN and len(parts) == 2 and len(parts[1]) == 2 * _PLAIN[prefix]:
             key = prefix + bytes.fromhex(parts[1])
-    except (ValueError, IndexError, OverflowError):
-        raise ValueError(f"{shown!r} is not a key such as wallet/<40 hex digits>") from None
-    if text(key) != shown:
+    except (ValueError, OverflowError):
+        key = None
+    # Digits with blanks or in capitals would be read, but are not how the key is shown.
+    if key is None or text(key) != shown:
         raise ValueError(f"{shown!r} is not a key such as wallet/<40 hex digits>")
     return key

@@ -1,0 +1,60 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from p2penergy.ledger import keys
+
+ids = st.binary(min_size=20, max_size=20)
+numbers = st.integers(0, 2**63 - 1)
+
+any_key = st.one_of(
+    st.builds(keys.energy, ids),
+    st.builds(keys.wallet, ids),
+    st.builds(keys.member, ids),
+    st.builds(keys.score, ids),
+    st.builds(keys.period, ids, numbers),
+    st.builds(keys.packet, ids, numbers),
+    st.builds(keys.bill, ids, numbers),
+    st.builds(keys.nonce, ids, numbers),
+    st.builds(keys.contract, st.binary(min_size=32, max_size=32)),
+    st.builds(keys.beacon_tip, ids),
+    st.builds(keys.beacon_mix, numbers),
+    st.sampled_from([keys.TIP, keys.TOTALS]),
+)
+
+
+@given(any_key)
+def test_text_and_key_are_two_forms_of_one_thing(key: bytes) -> None:
+    assert keys.parse_text(keys.text(key)) == key
+
+
+@given(any_key, any_key)
+def test_different_keys_have_different_texts(one: bytes, other: bytes) -> None:
+    assert (keys.text(one) == keys.text(other)) == (one == other)
+
+
+def test_text_is_what_people_read() -> None:
+    who = bytes(19) + b"\x0a"
+    assert keys.text(keys.wallet(who)) == f"wallet/{who.hex()}"
+    assert keys.text(keys.period(who, 7)) == f"period/{who.hex()}/7"
+    assert keys.text(keys.beacon_mix(12)) == "beacon/mix/12"
+    assert keys.text(keys.TIP) == "chain/tip"
+
+
+@pytest.mark.parametrize(
+    "shown", ["", "wallet", "wallet/xyz", "period/00/1", "beacon/mix/-1", "beacon/mix/x", "WALLET/00", "q/ 00"]
+)
+def test_other_texts_are_refused(shown: str) -> None:
+    with pytest.raises(ValueError, match="is not a key"):
+        keys.parse_text(shown)
+
+
+@given(ids, numbers)
+def test_meter_of_a_period_key(who: bytes, number: int) -> None:
+    assert keys.meter_of(keys.period(who, number)) == who
+
+
+def test_a_beacon_tip_is_never_a_mix() -> None:
+    who = b"mix/" + bytes(16)
+    assert keys.beacon_tip(who) != keys.beacon_mix(0)
+    assert keys.parse_text(keys.text(keys.beacon_tip(who))) == keys.beacon_tip(who)

@@ -1,0 +1,208 @@
+"""A small village for the tests of the ledger: members who sign, and blocks made by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from hashlib import sha256
+from typing import Any
+
+from p2penergy.beacon import HashChain
+from p2penergy.blocks import Draft
+from p2penergy.genesis import ConsensusRules, Genesis, MarketRules, Member
+from p2penergy.ledger import (
+    Contract,
+    EnergyType,
+    Ledger,
+    LedgerOutcome,
+    Receipt,
+    Terms,
+    decode_receipt,
+    sign_contract,
+    sign_reading,
+    sign_terms,
+)
+from p2penergy.messages import Stage, encode
+from p2penergy.signing import SignatureChecker, Signer
+
+BYTES_MAX = 1 << 20
+PRICE = 200_000
+WALLET_NANO = 10**12
+LINKS = 512
+
+
+class QuickSigner:
+    """Signs with a digest that only its checker takes: fast, and wrong for any other bytes."""
+
+    def __init__(self, number: int) -> None:
+        self.participant_id = sha256(b"member %d" % number).digest()[:20]
+        self.public_key = b"\2" + sha256(self.participant_id).digest()
+
+    def sign(self, message: bytes) -> bytes:
+        return quick_signature(self.public_key, message)
+
+
+def quick_signature(public_key: bytes, message: bytes) -> bytes:
+    half = sha256(public_key + message).digest()
+    return half + sha256(half).digest()
+
+
+class QuickChecker:
+    """The other side of `QuickSigner`; counts what it was asked."""
+
+    def __init__(self) -> None:
+        self.checks = 0
+
+    def check(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
+        self.checks += 1
+        return signature == quick_signature(public_key, message)
+
+
+def a_genesis(
+    signers: Iterable[QuickSigner],
+    chains: list[HashChain],
+    market: dict[str, Any],
+    rules: dict[str, Any],
+    member: dict[str, Any],
+) -> Genesis:
+    """Every member with a wallet; the first ones, as many as there are chains, validate."""
+    members = []
+    for number, signer in enumerate(signers):
+        volunteers = number < len(chains)
+        entry = Member(
+            participant_id=signer.participant_id.hex(),
+            public_key=signer.public_key.hex(),
+            validator=volunteers,
+            verifier=volunteers and number % 2 == 0,
+            beacon_tip=chains[number].tip.hex() if volunteers else None,
+            **({"wallet_nano": WALLET_NANO} | member),
+        )
+        members.append(entry)
+    timing = {"t0_ms": 0, "alpha_ms": 1000, "eps_ms": 10, "delta_ms": 100} | rules
+    return Genesis(
+        community="Village",
+        consensus=ConsensusRules(**timing),
+        market=MarketRules(**({"replay": True, "first_period": 100} | market)),
+        members=tuple(members),
+    )
+
+
+class Village:
+    """A ledger, its members, and what they can sign; member 0 proposes unless told otherwise."""
+
+    def __init__(
+        self,
+        members: int = 5,
+        validators: int = 2,
+        market: dict[str, Any] | None = None,
+        rules: dict[str, Any] | None = None,
+        member: dict[str, Any] | None = None,
+        checker: SignatureChecker | None = None,
+    ) -> None:
+        self.signers = [QuickSigner(number) for number in range(members)]
+        self.ids = [signer.participant_id for signer in self.signers]
+        self.chains = [HashChain(b"%d" % number, LINKS) for number in range(validators)]
+        self.genesis = a_genesis(self.signers, self.chains, market or {}, rules or {}, member or {})
+        self.chain_id = self.genesis.chain_id
+        self.checker = checker or QuickChecker()
+        self.ledger = Ledger(self.genesis, self.checker)
+        self._nonce = 0
+
+    # ---- what members sign -----------------------------------------------------------------------
+
+    def reading(
+        self,
+        meter: int,
+        import_wh: int = 0,
+        export_wh: int = 0,
+        period: int | None = None,
+        energy_type: EnergyType = EnergyType.SOLAR,
+    ) -> bytes:
+        at = self.ledger.period if period is None else period
+        reading = sign_reading(self.signers[meter], self.chain_id, at, import_wh, export_wh, energy_type)
+        return encode(reading)
+
+    def terms(self, seller: int, buyer: int, energy_wh: int, **changes: Any) -> Terms:
+        period = self.ledger.period
+        values: dict[str, Any] = {
+            "seller": self.ids[seller],
+            "buyer": self.ids[buyer],
+            "period": period,
+            "energy_wh": energy_wh,
+            "price_micro_per_kwh": PRICE,
+            "valid_until_period": period + 4,
+            "number": 1,
+        }
+        return Terms(**(values | changes))
+
+    def signed_by(self, who: int, terms: Terms) -> bytes:
+        return sign_terms(self.signers[who], self.chain_id, terms)
+
+    def submit(self, who: int, terms: Terms, counterparty_signature: bytes, **changes: Any) -> Contract:
+        """A contract of any content, signed by `who` as its submitter, with a fresh nonce."""
+        self._nonce += 1
+        values: dict[str, Any] = {"nonce": self._nonce, "expires_period": self.ledger.period + 4}
+        signer: Signer = self.signers[who]
+        return sign_contract(signer, self.chain_id, terms, counterparty_signature, **(values | changes))
+
+    def contract(self, seller: int, buyer: int, energy_wh: int, by_seller: bool = True, **changes: Any) -> bytes:
+        """A genuine contract."""
+        terms = self.terms(seller, buyer, energy_wh, **changes)
+        who, other = (seller, buyer) if by_seller else (buyer, seller)
+        return encode(self.submit(who, terms, self.signed_by(other, terms)))
+
+    # ---- blocks ----------------------------------------------------------------------------------
+
+    def draft(self, *transactions: bytes, proposer: int = 0, **changes: Any) -> Draft:
+        """A block's draft that holds exactly these transactions, right in everything not changed."""
+        height = self.ledger.height + 1
+        tip = self.ledger.reveal_tip(self.ids[proposer])
+        reveal = self.chains[proposer].preimage(tip) if tip else None
+        draft = Draft(
+            height=height,
+            slot=height,
+            proposer=self.ids[proposer],
+            period=self.ledger.period,
+            stage=Stage.VALIDATION,
+            next_stage=Stage.VALIDATION,
+            reveal=reveal or bytes(32),
+            transactions=transactions,
+            parent_certificate=None,
+        )
+        return replace(draft, **changes)
+
+    def run(self, draft: Draft) -> LedgerOutcome:
+        outcome = self.ledger.execute(draft)
+        self.ledger.commit(outcome)
+        return outcome
+
+    def block(self, *transactions: bytes, proposer: int = 0, **changes: Any) -> list[Receipt]:
+        """Execute and commit; the receipts."""
+        outcome = self.run(self.draft(*transactions, proposer=proposer, **changes))
+        return [decode_receipt(receipt) for receipt in outcome.receipts]
+
+    def one(self, transaction: bytes, **changes: Any) -> Any:
+        """The receipt of a block of one transaction."""
+        (receipt,) = self.block(transaction, **changes)
+        return receipt
+
+    def next_period(self, *transactions: bytes) -> list[Receipt]:
+        return self.block(*transactions, period=self.ledger.period + 1)
+
+    def propose(self, proposer: int = 0, bytes_max: int = BYTES_MAX) -> LedgerOutcome:
+        """Execute and commit what the ledger itself drafts from its pool."""
+        drafted = self.draft(proposer=proposer)
+        height = drafted.height
+        return self.run(self.ledger.draft(height, height, drafted.proposer, drafted.reveal, bytes_max))
+
+
+def with_readings(**changes: Any) -> Village:
+    """Members 1 and 2 export 1000 Wh, 3 and 4 import as much; 0 and 1 validate; all of it on record."""
+    village = Village(**changes)
+    village.block(
+        village.reading(1, export_wh=1000),
+        village.reading(2, export_wh=1000),
+        village.reading(3, import_wh=1000),
+        village.reading(4, import_wh=1000),
+    )
+    return village
