@@ -27,7 +27,7 @@ from p2penergy.store.limits import HEADER_BYTES_MAX, HISTORY_VERSIONS_MAX, READE
 from p2penergy.store.ports import HistoryEntry
 from p2penergy.store.prefix import header_of_prefix
 from p2penergy.store.results import Results, decode_results
-from p2penergy.store.schema import checksum, connect_reader
+from p2penergy.store.schema import checksum, connect_reader, key_digest
 
 _DECIDED = (
     "SELECT d.height, d.block_id, d.certificate, d.checksum,"
@@ -211,7 +211,8 @@ def _results(connection: sqlite3.Connection, height: int) -> Results:
 
 def _last_written(connection: sqlite3.Connection, key: bytes) -> int | None:
     row = connection.execute(
-        "SELECT height FROM state WHERE key = ? UNION ALL SELECT height FROM ended WHERE key = ?", (key, key)
+        "SELECT height FROM state WHERE key = ? UNION ALL SELECT height FROM ended WHERE key_digest = ?",
+        (key, key_digest(key)),
     ).fetchone()
     return None if row is None else int(row[0])
 

@@ -7,7 +7,7 @@ gaps. A guard that strikes means a bug above, so that the writer stops for good.
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from p2penergy.consensus.effects import (
@@ -22,7 +22,7 @@ from p2penergy.store.errors import DoubleVoteError, StoreError
 from p2penergy.store.limits import VOTE_HEIGHTS_KEPT
 from p2penergy.store.ports import StoredOutcome, Version
 from p2penergy.store.results import encode_results
-from p2penergy.store.schema import checksum
+from p2penergy.store.schema import checksum, key_digest
 
 
 class Rows:
@@ -139,23 +139,27 @@ class Rows:
         versions: Sequence[Version],
     ) -> None:
         final = {version.key: version.value for version in versions}
-        living, ended = self._last_written("state", final), self._last_written("ended", final)
+        living = self._heights("SELECT height FROM state WHERE key = ?", {key: key for key in final})
+        digests = {key: key_digest(key) for key, value in final.items() if key not in living or value is None}
+        dead = {key: each for key, each in digests.items() if key not in living}
+        ended = self._heights("SELECT height FROM ended WHERE key_digest = ?", dead)
         previous = {key: living.get(key, ended.get(key)) for key in final}
         columns = (height, encode_results(transaction_ids, receipts, versions, previous))
         self._connection.execute("INSERT INTO results VALUES (?, ?, ?)", (*columns, checksum(*columns)))
         execute_many = self._connection.executemany
         stays = sorted((key, value, height) for key, value in final.items() if value is not None)
-        ends = sorted((key, height) for key, value in final.items() if value is None)
+        ends = sorted((digests[key], height) for key, value in final.items() if value is None)
         execute_many("INSERT OR REPLACE INTO state VALUES (?, ?, ?)", stays)
-        execute_many("DELETE FROM state WHERE key = ?", [(key,) for key, _ in ends if key in living])
+        gone = [(key,) for key, value in final.items() if value is None and key in living]
+        execute_many("DELETE FROM state WHERE key = ?", gone)
         execute_many("INSERT OR REPLACE INTO ended VALUES (?, ?)", ends)
-        execute_many("DELETE FROM ended WHERE key = ?", [(key,) for key, _, _ in stays if key in ended])
+        back = [(digests[key],) for key in ended if final[key] is not None]
+        execute_many("DELETE FROM ended WHERE key_digest = ?", back)
 
-    def _last_written(self, table: str, keys: Iterable[bytes]) -> dict[bytes, int]:
-        """The heights that wrote those of the keys that are in a table."""
+    def _heights(self, query: str, names: Mapping[bytes, bytes]) -> dict[bytes, int]:
+        """For every key whose name the query finds: the height that wrote it last."""
         find = self._connection.execute
-        query = f"SELECT height FROM {table} WHERE key = ?"
-        rows = ((key, find(query, (key,)).fetchone()) for key in sorted(keys))
+        rows = ((key, find(query, (names[key],)).fetchone()) for key in sorted(names))
         return {key: int(row[0]) for key, row in rows if row is not None}
 
     def _forget(self, block_id: int) -> None:

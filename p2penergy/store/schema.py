@@ -7,6 +7,7 @@ write-ahead log and `synchronous=FULL`. Implements CONSENSUS section 6 and LEDGE
 """
 
 import sqlite3
+from hashlib import sha256
 from pathlib import Path
 from zlib import crc32
 
@@ -14,6 +15,7 @@ from p2penergy.store.limits import CACHE_KIB, WAL_PAGES_MAX
 
 FILE_NAME = "ledger.sqlite3"
 SCHEMA_VERSION = 1
+KEY_DIGEST_BYTES = 16
 
 _SCHEMA = """
 CREATE TABLE about ( -- what this file is
@@ -56,7 +58,7 @@ CREATE TABLE state ( -- the value of every key after the last decided block
 ) WITHOUT ROWID;
 
 CREATE TABLE ended ( -- keys that had a value once
-    key BLOB PRIMARY KEY,
+    key_digest BLOB PRIMARY KEY, -- first 16 bytes of SHA-256 over the key: there are many, and long ones
     height INTEGER NOT NULL -- of the block that ended it
 ) WITHOUT ROWID;
 
@@ -112,6 +114,11 @@ def connect_writer(path: Path) -> sqlite3.Connection:
 def connect_reader(path: Path) -> sqlite3.Connection:
     """A connection that can't write, for any thread (one at a time)."""
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+
+
+def key_digest(key: bytes) -> bytes:
+    """What `ended` knows a key by, 16 bytes."""
+    return sha256(key).digest()[:KEY_DIGEST_BYTES]
 
 
 def checksum(*columns: int | bytes) -> int:
