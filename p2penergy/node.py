@@ -132,7 +132,7 @@ class Node:
             if peer != self._name:
                 self.mesh.set_address(peer, *parse_address(address))
         self.coordinator.start()
-        log.info("started", extra={"height": self.store.tip(), "name": self._name.hex()})
+        log.info("started", extra={"height": self.store.tip(), "node": self._name.hex()})
 
     async def stop(self) -> None:
         """Stop sending, then close the links; the store is closed by whoever opened it."""
