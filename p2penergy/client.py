@@ -6,6 +6,7 @@ signed for it, or when a commit certificate and a Merkle path prove it.
 """
 
 import asyncio
+import contextlib
 import json
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -210,19 +211,25 @@ class Client:
         return answer.body
 
     async def agreed(self, topic: str, argument: bytes = b"") -> bytes:
-        """What f+1 validators answer alike.
+        """What f+1 validators answer alike; does not wait for those that stay mute beside them.
 
         Raises:
-            ClientError: no f+1 of them agree.
+            ClientError: all that are connected have answered, and no f+1 of them agree.
         """
         peers = sorted(self._mesh.connected() & self._keys.keys())
-        answers = await asyncio.gather(
-            *(self.query(peer, topic, argument) for peer in peers), return_exceptions=True
-        )
-        bodies = Counter(body for body in answers if isinstance(body, bytes))
-        for body, count in bodies.most_common(1):
-            if count > self.fault_limit:
-                return body
+        asked = [asyncio.ensure_future(self.query(peer, topic, argument)) for peer in peers]
+        bodies: Counter[bytes] = Counter()
+        try:
+            for answer in asyncio.as_completed(asked):
+                with contextlib.suppress(ClientError):
+                    body = await answer
+                    bodies[body] += 1
+                    if bodies[body] > self.fault_limit:
+                        return body
+        finally:
+            for question in asked:
+                question.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
         raise ClientError(f"no {self.fault_limit + 1} validators agree on {topic}")
 
     async def query_json(self, peer: bytes, topic: str, argument: bytes = b"") -> Any:
