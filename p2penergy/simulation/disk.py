@@ -17,7 +17,7 @@ from p2penergy.consensus.effects import (
     ViewRecord,
     VoteRecord,
 )
-from p2penergy.messages import Block, Certificate, decode_block, decode_certificate
+from p2penergy.messages import Block, Certificate, VoteKind, decode_block, decode_certificate
 
 
 class DiskError(Exception):
@@ -65,6 +65,10 @@ class Disk:
         else:
             self.decided.append(record)
             self.blocks.add(record.digest)
+
+    def holds(self, kind: VoteKind, height: int, view: int) -> bool:
+        """Whether an own vote is stored."""
+        return any(record.kind is kind and record.view == view for record in self._votes.get(height, ()))
 
     def prepared(self, height: int) -> PreparedRecord | None:
         """The highest prepared certificate stored for a height."""

@@ -259,7 +259,9 @@ class OmittedHighest(Lie):
         place = self.place()
         replica = self.node.replica
         changes = list(self._changes.get(place, {}).values())
-        if place in self._done or replica is None or replica.leader(*place) != self.node.participant:
+        if place in self._done or replica is None or replica.view < replica.first:
+            return ()
+        if replica.leader(*place) != self.node.participant:
             return ()
         if len(changes) < 1:
             return ()

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from p2penergy.consensus.effects import Adopted, Decision, Effects, Event, Pending, Received, Send, Tick
+from p2penergy.consensus.effects import Decision, Effects, Event, Pending, Received, Send, Tick
+from p2penergy.consensus.errors import InvariantError
 from p2penergy.consensus.replica import Replica
 from p2penergy.messages import (
     SYNC_BLOCKS_MAX,
@@ -142,9 +143,6 @@ class SimNode:
             self.request(message.transactions, message.relayed)
         elif isinstance(message, SyncRequest):
             self._answer_sync(message, source.participant)
-        elif isinstance(message, SyncResponse):
-            for item in message.blocks:
-                self.drive(Adopted(item.block, item.certificate, source.participant))
         else:
             self._consensus(message, raw, source)
 
@@ -192,7 +190,14 @@ class SimNode:
         replica = self.replica
         if replica is None:
             return
-        effects = step(replica)
+        try:
+            effects = step(replica)
+        except InvariantError:
+            if self.world.is_correct(self):
+                raise
+            # Liars and twins confuse themselves; their process ends, nobody else's.
+            self.crash(self.world.settings.alpha_ms)
+            return
         for refusal in effects.refused:
             self.refused[refusal.code] += 1
             if cause is not None:
@@ -200,9 +205,9 @@ class SimNode:
         for evidence in effects.evidence:
             self.world.watch.evidence(self, evidence)
         self._schedule(effects.wake_at_ms)
-        self.world.watch.stepped(self, replica)
         if effects.persist or effects.send or effects.decided:
             self._queue(effects)
+        self.world.watch.stepped(self, replica)
 
     # ---- effects ------------------------------------------------------------------------------
 
@@ -241,6 +246,9 @@ class SimNode:
     def _perform(self, effects: Effects) -> None:
         if effects.persist:
             self._commit(effects)
+        for decision in effects.decided:
+            # Durable by now: the judges must know of it before they see what is sent on top of it.
+            self.world.watch.decided(self, decision)
         for send in effects.send:
             self._boundary("send")
             self.transmit(send)
@@ -274,7 +282,8 @@ class SimNode:
             f"decides {decision.height} in view {decision.view}: {decision.digest.hex()[:6]}"
             + (" by catch-up" if decision.caught_up else ""),
         )
-        self.world.watch.decided(self, decision)
+        if self.world.is_correct(self):
+            self.world.on_decision(self, decision.height)
 
     def transmit(self, send: Send) -> None:
         """Encode once; the network takes it to every seat of every addressee."""

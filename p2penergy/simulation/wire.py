@@ -17,6 +17,7 @@ from p2penergy.messages import (
     PrePrepare,
     ViewChange,
     Vote,
+    VoteKind,
     encode,
 )
 from p2penergy.simulation.disk import Disk
@@ -100,6 +101,9 @@ class WireBook:
             self._views[place] = max(highest, message.view)
         if isinstance(message, PrePrepare):
             self._proposes(who, member, message)
+            for change in message.justification:
+                if change.sender == member:
+                    self._says_within(who, member, change, disk)
         elif isinstance(message, Prepare):
             if message.digest not in disk.blocks:
                 raise ViolationError("durable first", f"{who} PREPAREs a block that is not durable")
@@ -112,6 +116,17 @@ class WireBook:
                 raise ViolationError(
                     "commit after PC", f"{who} hides in VIEW-CHANGE that it COMMITted in view {committed}"
                 )
+
+    def _says_within(self, who: str, member: bytes, change: ViewChange, disk: Disk) -> None:
+        """A leader's own VIEW-CHANGE goes to nobody but into its justification."""
+        if not disk.holds(VoteKind.VIEW_CHANGE, change.height, change.view):
+            raise ViolationError(
+                "durable first", f"{who} proposes on its own VIEW-CHANGE before it is durable"
+            )
+        key = (member, ViewChange, change.height, change.view)
+        known = self.signed.setdefault(key, _Signed(change, b""))
+        if not _same_statement(known.message, change):
+            raise ViolationError("equivocation", f"{who} signs two VIEW-CHANGEs for {key[2:]}")
 
     def _proposes(self, who: str, member: bytes, message: PrePrepare) -> None:
         slot = self.start_slot(message.height, message.view)

@@ -6,6 +6,7 @@ that happens is an entry of one heap, in the order of (time, number).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from heapq import heappop, heappush
 from typing import Protocol
 
@@ -232,6 +233,10 @@ class World:
         """A correct node decided; faults that wait for that act now."""
         for hook in self.decision_hooks:
             hook(node, height)
+
+    def is_correct(self, node: SimNode) -> bool:
+        """Whether a seat's member keeps the rules."""
+        return node.member in self.correct_members
 
     def correct_nodes(self) -> list[SimNode]:
         """The seats of correct members."""
