@@ -8,6 +8,7 @@ does not deliver in time is dropped and the next peer is asked. Implements CONSE
 from dataclasses import dataclass
 
 CLAIMS_MAX = 256
+FAILURES_MAX = 1024
 
 
 @dataclass(slots=True)
@@ -25,6 +26,8 @@ class CatchUp:
         self._grace_ms = grace_ms
         self._patience_ms = patience_ms
         self._claims: dict[bytes, Claim] = {}
+        self._failures: dict[bytes, int] = {}
+        """Empty claims of peers since this node last made progress by catch-up."""
         self._asked: dict[bytes, None] = {}
         self._waiting_for: bytes | None = None
         self._asked_ms = 0
@@ -36,13 +39,23 @@ class CatchUp:
         claim = self._claims.get(peer)
         if claim is not None:
             claim.tip = max(claim.tip, tip)
-        elif len(self._claims) < CLAIMS_MAX:
+        elif self._has_room_for(peer):
             self._claims[peer] = Claim(tip, now_ms)
+
+    def _has_room_for(self, peer: bytes) -> bool:
+        """Whether there is room; a peer with a better record takes the place of the worst."""
+        if len(self._claims) < CLAIMS_MAX:
+            return True
+        worst = max(self._claims, key=lambda held: self._failures.get(held, 0))
+        if worst == self._waiting_for or self._failures.get(worst, 0) <= self._failures.get(peer, 0):
+            return False
+        del self._claims[worst]
+        return True
 
     def is_news(self, peer: bytes, tip: int) -> bool:
         """Whether a claim of this peer adds anything."""
         claim = self._claims.get(peer)
-        return tip > claim.tip if claim else len(self._claims) < CLAIMS_MAX
+        return claim is None or tip > claim.tip
 
     def was_asked(self, peer: bytes) -> bool:
         """Whether an answer of this peer is welcome, late or not."""
@@ -53,8 +66,16 @@ class CatchUp:
         self._asked.pop(peer, None)
         if self._waiting_for == peer:
             self._waiting_for = None
-        if not progressed:
-            self._claims.pop(peer, None)
+        if progressed:
+            self._failures.clear()
+        else:
+            self._drop(peer)
+
+    def _drop(self, peer: bytes) -> None:
+        """A claim that did not deliver; the peer comes after all others with its next one."""
+        self._claims.pop(peer, None)
+        if peer in self._failures or len(self._failures) < FAILURES_MAX:
+            self._failures[peer] = self._failures.get(peer, 0) + 1
 
     def _due_ms(self, claim: Claim, height: int) -> int:
         # One block behind is the usual state of whoever still waits for a last COMMIT: a little
@@ -72,9 +93,10 @@ class CatchUp:
         if self._waiting_for is not None:
             if self._asked_ms <= now_ms < self._asked_ms + self._patience_ms:
                 return None
-            self._claims.pop(self._waiting_for, None)
+            self._drop(self._waiting_for)
             self._waiting_for = None
-        for peer, claim in self._claims.items():
+        ranked = sorted(self._claims.items(), key=lambda item: self._failures.get(item[0], 0))
+        for peer, claim in ranked:
             due_ms = self._due_ms(claim, height)
             # A clock that was set back must not postpone anything.
             if now_ms >= due_ms or now_ms < claim.since_ms:

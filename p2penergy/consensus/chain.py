@@ -205,8 +205,10 @@ class Chain:
             reveal=draft.reveal,
         )
 
-    def check(self, raw: bytes) -> KnownBlock:
-        """Decode, validate in every field and execute a block of the working height.
+    def check(self, raw: bytes, digest: bytes) -> KnownBlock:
+        """Decode, validate in every field and execute the block of this digest at the working height.
+
+        Period and reveal are the application's to judge, by executing.
 
         Raises:
             InvalidBlockError: with the code of the first rule that it breaks.
@@ -215,6 +217,7 @@ class Chain:
             block = decode_block(raw)
         except MalformedMessageError as error:
             raise InvalidBlockError("block_" + error.code, str(error)) from None
+        _require(header_digest(block.header) == digest, "block_digest", "not the block that was named")
         self._check_place(block.header)
         self._check_parent_certificate(block)
         self._check_committees(block.header)
@@ -242,7 +245,7 @@ class Chain:
             "execution gives other receipts",
         )
         _require(outcome.state_root == header.state_root, "block_state_root", "execution gives another state")
-        return KnownBlock(block, raw, header_digest(header), outcome)
+        return KnownBlock(block, raw, digest, outcome)
 
     def _check_place(self, header: Header) -> None:
         _require(header.version == PROTOCOL_VERSION, "block_version", f"version {header.version}")
@@ -253,12 +256,6 @@ class Chain:
         leader = self.schedule.proposer_of(header.slot)
         _require(leader is not None, "block_slot", f"no view of this height starts in slot {header.slot}")
         _require(leader == header.proposer, "block_proposer", "the proposer does not lead its slot")
-        tip = self._application.reveal_tip(header.proposer)
-        _require(
-            tip is not None and beacon.reveals(header.reveal, tip),
-            "block_reveal",
-            "not the preimage of the proposer's last link",
-        )
 
     def _check_parent_certificate(self, block: Block) -> None:
         certificate = block.parent_certificate
@@ -302,9 +299,9 @@ class Chain:
             )
         )
 
-    def is_decision(self, certificate: Certificate, digest: bytes) -> bool:
-        """Whether a certificate that nobody verified yet decides `digest` at the working height."""
-        return self._decides(certificate, self.height, digest, self.committee)
+    def is_decision(self, certificate: Certificate) -> bool:
+        """Whether a certificate that nobody verified yet decides its digest at the working height."""
+        return self._decides(certificate, self.height, certificate.digest, self.committee)
 
     def advance(self, known: KnownBlock, certificate: Certificate, commit_slot: int) -> None:
         """Put a decided block on top; `commit_slot` is when this node did so."""

@@ -18,6 +18,7 @@ class KnownBlocks:
 
     def __init__(self) -> None:
         self._blocks: dict[bytes, KnownBlock] = {}
+        self._durable: set[bytes] = set()
 
     def get(self, digest: bytes) -> KnownBlock | None:
         """The block, if it is known."""
@@ -37,6 +38,14 @@ class KnownBlocks:
             oldest = next(spare, None)
             if oldest is not None:
                 del self._blocks[oldest]
+                self._durable.discard(oldest)
+
+    def mark_durable(self, digest: bytes) -> bool:
+        """Note that a held block is on disk; False when it was already."""
+        if digest in self._durable:
+            return False
+        self._durable.add(digest)
+        return True
 
 
 class Signed:
@@ -79,8 +88,6 @@ class Instance:
         self.votes = Votes()
         self.watch = Watch()
         self.blocks = KnownBlocks()
-        self.durable_blocks: set[bytes] = set()
-        """Digests of blocks that were persisted at this height already."""
         self.signed = Signed()
         self.prepared: Certificate | None = None
         """The highest prepared certificate: (pv, pd)."""

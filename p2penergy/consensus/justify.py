@@ -24,11 +24,18 @@ def _require(holds: bool, code: str) -> None:
         raise RefusedError(code)
 
 
+def is_consistent(change: ViewChange) -> bool:
+    """Whether a VIEW-CHANGE names both a prepared view and its digest, or neither."""
+    return (change.prepared_view is None) == (change.prepared_digest is None)
+
+
 def is_proven(change: ViewChange, chain: Chain, rules: Rules) -> bool:
     """Whether the prepared claim of a VIEW-CHANGE has the certificate that it needs beside it."""
     certificate = change.certificate
-    if change.prepared_view is None or change.prepared_digest is None:
-        return change.prepared_view is None and change.prepared_digest is None and certificate is None
+    if not is_consistent(change):
+        return False
+    if change.prepared_view is None:
+        return certificate is None
     if certificate is None:
         return not rules.view_change_needs_certificate()
     return (
@@ -50,6 +57,7 @@ def _reproposed_digest(
     _require(senders_known, "justification_not_member")
     exact = all(rules.view_change_counts(change, message.height, message.view) for change in changes)
     _require(exact, "justification_of_another_view")
+    _require(all(is_consistent(change) for change in changes), "justification_inconsistent")
     signers = rules.view_change_signers_count(changes)
     _require(rules.reaches(signers, rules.view_change_quorum(chain.committee.n)), "justification_too_few")
     # One certificate speaks for all: the others would only make the message longer.
@@ -87,10 +95,9 @@ def judge(message: PrePrepare, chain: Chain, rules: Rules, block_of: BlockOf) ->
     known = block_of(message.digest)
     if known is None or known.raw != message.block:
         try:
-            known = chain.check(message.block)
+            known = chain.check(message.block, message.digest)
         except InvalidBlockError as error:
             raise RefusedError(error.code) from error
-    _require(known.digest == message.digest, "block_digest")
     if required is None:
         header = known.block.header
         _require(header.slot == schedule.start_slot(message.view), "block_not_of_this_view")

@@ -43,11 +43,11 @@ def restore(work: Work, restored: Restored) -> None:
     signed_view = instance.signed.highest_view()
     views = [instance.view, *(view for view in (restored.view, signed_view) if view is not None)]
     instance.view = max(views)
+    instance.votes.forget_proposals_below(instance.view)
     change = instance.signed.get(VoteKind.VIEW_CHANGE, instance.view)
     instance.view_change = change if isinstance(change, ViewChange) else None
-    if restored.amnesia_slot is not None and not restored.votes:
-        # With votes in the store the wait was over before: nothing is signed while it lasts.
-        work.amnesia_slot = max(restored.amnesia_slot, work.chain.tip_slot)
+    if restored.amnesia_slot is not None and work.chain.tip_slot <= 1 + restored.amnesia_slot:
+        work.amnesia_slot = restored.amnesia_slot
 
 
 def _decoded_vote(work: Work, record: VoteRecord) -> Vote:
@@ -87,11 +87,11 @@ def _restore_vote(work: Work, record: VoteRecord) -> None:
 
 def _restore_block(work: Work, record: BlockRecord) -> None:
     try:
-        known = work.chain.check(record.block)
+        known = work.chain.check(record.block, record.digest)
     except InvalidBlockError as error:
         raise InvariantError(f"a stored block is not valid any more: {error.code}: {error}") from error
-    work.instance.durable_blocks.add(known.digest)
     work.instance.add_block(known)
+    work.instance.blocks.mark_durable(known.digest)
 
 
 def _restore_prepared(work: Work, record: PreparedRecord) -> None:

@@ -12,11 +12,10 @@ from p2penergy.blocks import InvalidBlockError
 from p2penergy.consensus.chain import KnownBlock
 from p2penergy.consensus.deciding import decide
 from p2penergy.consensus.effects import EVERYBODY, Adopted
-from p2penergy.consensus.errors import RefusedError
+from p2penergy.consensus.errors import InvariantError, RefusedError
 from p2penergy.consensus.work import Work
 from p2penergy.messages import (
     SYNC_BLOCKS_MAX,
-    Block,
     BlockRequest,
     BlockResponse,
     Certificate,
@@ -49,30 +48,24 @@ def poll(work: Work) -> None:
         work.counters["block_requests"] += 1
 
 
-def _digest_of(raw: bytes) -> tuple[Block, bytes]:
-    try:
-        block = decode_block(raw)
-    except MalformedMessageError as error:
-        raise RefusedError("block_" + error.code) from error
-    return block, header_digest(block.header)
-
-
 def _known(work: Work, raw: bytes, digest: bytes) -> KnownBlock:
     """The block of this digest as known and valid; raises `RefusedError` for an invalid one."""
     known = work.instance.blocks.get(digest)
     if known is not None and known.raw == raw:
         return known
     try:
-        return work.chain.check(raw)
+        return work.chain.check(raw, digest)
     except InvalidBlockError as error:
         raise RefusedError(error.code) from error
 
 
 def on_decided(work: Work, message: Decided) -> None:
     """DECIDED of the working height, its signatures verified and its quorum checked at admission."""
-    _, digest = _digest_of(message.block)
-    if digest != message.certificate.digest:
-        raise RefusedError("block_digest")
+    digest, other = message.certificate.digest, work.instance.decision
+    if other is not None and other.digest != digest:
+        raise InvariantError(
+            f"two commit certificates at height {message.certificate.height}: more than f members are faulty"
+        )
     known = _known(work, message.block, digest)
     work.instance.add_block(known)
     work.instance.decision = message.certificate
@@ -86,10 +79,9 @@ def adopt(work: Work, raw: bytes, certificate: Certificate) -> bool:
     """
     if certificate.height != work.instance.height:
         return False
-    _, digest = _digest_of(raw)
-    if not work.chain.is_decision(certificate, digest):
+    if not work.chain.is_decision(certificate):
         raise RefusedError("bad_certificate")
-    known = _known(work, raw, digest)
+    known = _known(work, raw, certificate.digest)
     start_ms = work.timing.t0_ms + known.block.header.slot * work.timing.alpha_ms
     if not work.rules.timely_for_sync(work.now_ms, start_ms):
         raise RefusedError("untimely")
@@ -129,7 +121,10 @@ def on_block_request(work: Work, message: BlockRequest, peer: bytes) -> None:
 
 def on_block_response(work: Work, message: BlockResponse) -> None:
     """Take a block that was asked for."""
-    _, digest = _digest_of(message.block)
+    try:
+        digest = header_digest(decode_block(message.block).header)
+    except MalformedMessageError as error:
+        raise RefusedError("block_" + error.code) from error
     if digest not in work.fetch:
         raise RefusedError("unrequested")
     known = _known(work, message.block, digest)

@@ -130,8 +130,7 @@ class Work:
 
     def keep_block(self, known: KnownBlock) -> None:
         """Make an undecided block durable, so that it can be delivered after a restart."""
-        if known.digest not in self.instance.durable_blocks:
-            self.instance.durable_blocks.add(known.digest)
+        if self.instance.blocks.mark_durable(known.digest):
             self.persist(BlockRecord(self.instance.height, known.digest, known.raw))
 
     def sign(self, vote: V) -> V:
