@@ -1,0 +1,68 @@
+"""The requests of the bench-only application: their bytes, ids and receipts.
+
+Lives here: two fixed layouts, signed (256 bytes) and unsigned (no payload, as "0/0" in BFT papers). Never
+here: executing them (`applications`). Owns the invariant that an id covers who asks and a number that
+the asker never uses twice.
+
+signed:   asker (20) | number (8) | payload (164) | signature (64)
+unsigned: asker (20) | number (8)
+"""
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+from p2penergy.messages import MalformedMessageError
+from p2penergy.signing import SIGNATURE_BYTES, Signer
+
+TAG_REQUEST = b"p2penergy/bench-request/1\0"
+ASKER_BYTES = 20
+NUMBER_BYTES = 8
+UNSIGNED_BYTES = ASKER_BYTES + NUMBER_BYTES
+SIGNED_BYTES = 256
+PAYLOAD_BYTES = SIGNED_BYTES - UNSIGNED_BYTES - SIGNATURE_BYTES
+RECEIPT_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class BenchRequest:
+    """A request taken apart."""
+
+    asker: bytes
+    request_id: bytes
+    signed: bytes
+    """What the signature covers; empty where there is none."""
+    signature: bytes
+
+
+def sign_request(signer: Signer, chain_id: bytes, number: int) -> tuple[bytes, bytes]:
+    """Id and bytes of a signed 256-byte request."""
+    body = signer.participant_id + number.to_bytes(NUMBER_BYTES, "big") + bytes(PAYLOAD_BYTES)
+    data = body + signer.sign(TAG_REQUEST + chain_id + body)
+    return sha256(body).digest(), data
+
+
+def zero_request(asker: bytes, number: int) -> tuple[bytes, bytes]:
+    """Id and bytes of a request without payload or signature."""
+    data = asker + number.to_bytes(NUMBER_BYTES, "big")
+    return sha256(data).digest(), data
+
+
+def parse_request(data: bytes, chain_id: bytes, signed: bool) -> BenchRequest:
+    """A request from its bytes.
+
+    Raises:
+        MalformedMessageError: it has not the one length that requests of its kind have.
+    """
+    expected = SIGNED_BYTES if signed else UNSIGNED_BYTES
+    if len(data) != expected:
+        raise MalformedMessageError("malformed", f"a request of {len(data)} bytes, not {expected}")
+    body = data[:-SIGNATURE_BYTES] if signed else data
+    covered = TAG_REQUEST + chain_id + body if signed else b""
+    return BenchRequest(data[:ASKER_BYTES], sha256(body).digest(), covered, data[len(body) :])
+
+
+def decode_bench_receipt(receipt: bytes) -> bytes:
+    """The id that a receipt answers: a reply without payload is nothing but that."""
+    if len(receipt) != RECEIPT_BYTES:
+        raise ValueError(f"a receipt of {len(receipt)} bytes, not {RECEIPT_BYTES}")
+    return receipt
