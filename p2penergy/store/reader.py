@@ -27,7 +27,7 @@ from p2penergy.store.limits import HEADER_BYTES_MAX, HISTORY_VERSIONS_MAX, READE
 from p2penergy.store.ports import HistoryEntry
 from p2penergy.store.prefix import header_of_prefix
 from p2penergy.store.results import Results, decode_results
-from p2penergy.store.schema import checksum, connect_reader, key_digest
+from p2penergy.store.schema import about_rows, checksum, connect_reader, key_digest
 
 _DECIDED = (
     "SELECT d.height, d.block_id, d.certificate, d.checksum,"
@@ -266,14 +266,18 @@ def _restored(connection: sqlite3.Connection) -> Restored:
     ).fetchall()
     for row in blocks:
         _check("blocks", f"height {height}, undecided", row)
-    amnesia = connection.execute("SELECT value FROM about WHERE name = 'amnesia_slot'").fetchone()
+    about = dict(connection.execute("SELECT name, value FROM about"))
+    amnesia = about.get("amnesia_slot")
+    slot = int(amnesia) if amnesia is not None and amnesia.isdecimal() else None
+    if about != about_rows(bytes.fromhex(about.get("chain_id", "")), slot):
+        raise corrupt("about", "all rows", "they do not fit their checksum")
     return Restored(
         tip=_decoded_tip(connection, tip) if tip else None,
         view=None if view is None else view[1],
         votes=tuple(_votes(connection, height)),
         blocks=tuple(BlockRecord(*row[:3]) for row in blocks),
         prepared=None if prepared is None else PreparedRecord(*prepared[:4]),
-        amnesia_slot=None if amnesia is None else int(amnesia[0]),
+        amnesia_slot=slot,
     )
 
 

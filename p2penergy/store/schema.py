@@ -92,12 +92,24 @@ CREATE TABLE prepared ( -- the highest prepared certificate of a height
 
 def lay_out(connection: sqlite3.Connection, chain_id: bytes, amnesia_slot: int | None) -> None:
     """Make the tables and say whose chain this is."""
+    lay_out_tables(connection)
+    rows = about_rows(chain_id, amnesia_slot)
+    connection.executemany("INSERT INTO about VALUES (?, ?)", sorted(rows.items()))
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def lay_out_tables(connection: sqlite3.Connection) -> None:
+    """Make the tables, all empty."""
     connection.executescript(_SCHEMA)
+
+
+def about_rows(chain_id: bytes, amnesia_slot: int | None) -> dict[str, str]:
+    """What the table `about` holds."""
     rows = {"what": "p2penergy ledger", "chain_id": chain_id.hex()}
     if amnesia_slot is not None:
         rows["amnesia_slot"] = str(amnesia_slot)
-    connection.executemany("INSERT INTO about VALUES (?, ?)", sorted(rows.items()))
-    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    rows["checksum"] = str(checksum(*(each.encode() for row in sorted(rows.items()) for each in row)))
+    return rows
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:
