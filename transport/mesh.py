@@ -144,6 +144,7 @@ class TcpMesh:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
+        # No link begins any more: what is open now is all there is to close.
         for link in tuple(self._open_links):
             link.close("stopped")
         # A closing link cuts itself after `close_ms_max`, which bounds this wait.
@@ -239,10 +240,7 @@ class TcpMesh:
         with self._admission.connection(host):
             with self._admission.handshake(host):
                 await self._establish(link, loop.connect_accepted_socket(lambda: link, sock, **options))
-            try:
-                await link.closed.wait()
-            finally:
-                link.abort("stopped")
+            await link.closed.wait()
 
     async def _establish(self, link: Link, connecting: Awaitable[object]) -> None:
         """Wait until the link is up or has failed; the deadline covers TCP, TLS and HELLO."""
@@ -284,9 +282,6 @@ class TcpMesh:
 
     def link_named(self, link: Link) -> None:
         """Keep the link, or the one that we have to the same peer."""
-        if self._stopping:
-            link.close("stopped")
-            return
         peer = link.peer
         current = self._links.get(peer)
         if current is not None:

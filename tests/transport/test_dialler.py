@@ -61,6 +61,19 @@ async def test_it_dials_until_there_is_a_link_and_again_when_it_is_lost(eventual
     dialling.cancel()
 
 
+async def test_a_link_begins_the_waits_again(eventually):
+    link, dials = Link(), []
+
+    async def dial() -> None:
+        dials.append(1)
+
+    backoff = Backoff(Limits(dial_backoff_ms_min=1, dial_backoff_ms_max=64), "")
+    dialling = asyncio.create_task(keep_dialling(dial, lambda: link if len(dials) == 5 else None, backoff))
+    await eventually(lambda: len(dials) == 5)
+    assert backoff._wait_ms == 1
+    dialling.cancel()
+
+
 async def test_a_link_that_the_peer_dialled_is_as_good(eventually):
     link, dials = Link(), []
 

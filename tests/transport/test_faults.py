@@ -279,6 +279,21 @@ def test_stop_drops_what_is_held_back():
     run_now(world.meshes[b"a"].stop())
     world.run(100)
     assert not world.heard[b"b"].frames
+    assert not world.meshes[b"a"]._held
+
+
+def test_nothing_overtakes_what_is_due_at_this_very_moment():
+    plan = FaultPlan(everywhere=LinkFaults(delay_ms=20))
+    world = World(plan)
+
+    def send_without_delay() -> None:
+        plan.everywhere = LinkFaults()
+        world.meshes[b"a"].send(b"b", b"second")
+
+    world.network.clock.call_at(30, send_without_delay)
+    world.meshes[b"a"].send(b"b", b"first")
+    world.run(100)
+    assert world.heard[b"b"].payloads == [b"first", b"second"]
 
 
 def test_a_later_payload_that_is_due_earlier_moves_the_timer():

@@ -149,6 +149,22 @@ async def test_the_peer_sees_our_hello_when_its_own_does_not_fit():
         assert await raw.read_to_end() == OWN_GREETING
 
 
+async def test_our_hello_is_flushed_even_if_the_wrong_one_is_there_already():
+    calls = []
+
+    class Transport:
+        """One that has not yet sent what it was given."""
+
+        def __getattr__(self, method):
+            return lambda *args, **options: calls.append(method)
+
+    link = Link(Owner(), own=OWN, dialled=None, identify=None, limits=Limits())
+    link.connection_made(Transport())
+    link.data_received(encode_frame(encode_hello(Hello("p/2", b"net", b"peer"))))
+    assert calls == ["set_write_buffer_limits", "write", "close"]
+    link.connection_lost(None)
+
+
 @pytest.mark.parametrize(
     ("hostile", "code"),
     [

@@ -105,13 +105,17 @@ async def test_what_may_not_be_sent(meshes, eventually):
     assert not a.send(b"a", b"to ourselves")
 
 
+@pytest.mark.parametrize("over_tls", [False, True])
 @pytest.mark.parametrize(
     ("options", "code"),
     [({"network": b"ten"}, "wrong_network"), ({"protocol": "p2penergy/9"}, "wrong_protocol")],
 )
-async def test_another_network_or_protocol_is_refused_by_both(meshes, eventually, options, code):
-    a, at_a = await meshes.start(b"a")
-    b, at_b = await meshes.start(b"b", **options)
+async def test_another_network_or_protocol_is_refused_by_both(
+    meshes, authority, eventually, options, code, over_tls
+):
+    identities = {name: authority.identity(name) if over_tls else None for name in (b"a", b"b")}
+    a, at_a = await meshes.start(b"a", tls=identities[b"a"])
+    b, at_b = await meshes.start(b"b", tls=identities[b"b"], **options)
     b.set_address(b"a", *a.address)
     await eventually(lambda: a.counters().get(f"refused_{code}"))
     await eventually(lambda: b.counters().get(f"refused_{code}"))
@@ -180,6 +184,30 @@ async def test_the_link_dialled_by_the_smaller_name_stays(meshes):
     assert mesh._gives_way(fake_link(b"m", 1.0, is_up=False), fake_link(b"z", 1.1))
 
 
+@pytest.mark.parametrize(
+    ("peer", "ours_stays"), [(b"z", True), (b"a", False)], ids=["larger peer", "smaller peer"]
+)
+async def test_of_two_links_dialled_at_once_one_stays(meshes, eventually, peer, ours_stays):
+    m, at_m = await meshes.start(b"m")
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        m.set_address(peer, *listener.getsockname())
+        dialled, _ = await loop.sock_accept(listener)
+        await loop.sock_sendall(dialled, greeting(peer))
+        await eventually(lambda: at_m.ups)
+        _, writer = await asyncio.open_connection(*m.address)
+        writer.write(greeting(peer))
+        reason = "duplicate" if ours_stays else "replaced"
+        await eventually(lambda: m.counters().get(f"lost_{reason}"))
+        assert m.connected() == {peer}
+        assert m._links[peer].dialler == (b"m" if ours_stays else peer)
+        assert at_m.downs == ([] if ours_stays else [(peer, "replaced")])
+        dialled.close()
+        writer.transport.abort()
+        m.forget(peer)
+
+
 async def test_a_peer_that_dials_again_replaces_its_link(meshes, eventually):
     a, at_a = await meshes.start(b"a")
     _, first = await asyncio.open_connection(*a.address)
@@ -244,6 +272,7 @@ async def test_a_new_address_replaces_the_old(meshes, eventually):
     a.set_address(b"b", *b.address)
     a.set_address(b"b", *b.address)
     await eventually(lambda: at_a.ups == [b"b"])
+    await eventually(lambda: len(a._seekers) == 2), "one accepts, one dials"
 
 
 async def test_forget_closes_and_does_not_dial_again(meshes, eventually):
@@ -322,6 +351,21 @@ async def test_a_dialled_one_that_says_nothing_is_dialled_again(meshes, eventual
         await eventually(lambda: a.counters().get("refused_handshake_timeout", 0) > 1)
         a.forget(b"b")
     assert not at_a.ups
+
+
+async def test_forget_ends_a_dial_under_way(meshes, eventually):
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        a, at_a = await meshes.start(b"a")
+        a.set_address(b"b", *mute.getsockname())
+        loop = asyncio.get_running_loop()
+        mute.setblocking(False)
+        accepted, _ = await loop.sock_accept(mute)
+        assert await loop.sock_recv(accepted, 100) == greeting(b"a")
+        a.forget(b"b")
+        assert await loop.sock_recv(accepted, 100) == b""
+        await eventually(lambda: not a._open_links)
+        accepted.close()
+    assert not at_a.ups + at_a.downs
 
 
 async def test_a_flood_of_connections_is_capped(meshes, eventually):
