@@ -104,7 +104,7 @@ class Ledger:
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """The whole current state, keys ascending; `restore` takes it back."""
-        return self._state.items()
+        return iter(sorted(self._state.items()))
 
     def prove(self, key: bytes) -> StateProof:
         """That a key has its value, or none, under `state_root`; `check_state_proof` checks it."""

@@ -75,8 +75,8 @@ class State:
         return self._values.get(key)
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
-        """All current values, keys ascending."""
-        return iter(sorted(self._values.items()))
+        """All current values, in no order."""
+        return iter(self._values.items())
 
     def prove(self, key: bytes) -> StateProof:
         """Presence or absence of one key under `root`."""
@@ -107,9 +107,10 @@ class State:
     def apply(self, changes: Changes) -> None:
         """Make changes permanent that were computed on the present state."""
         for key, value in changes.values.items():
-            if value is None:
-                self._forget(key, self._values.pop(key))
-            else:
+            before = self._values.pop(key, None)
+            if before is not None:
+                self._forget(key, before)
+            if value is not None:
                 self._index(key, value)
                 self._values[key] = value
         self._tree.apply(changes.tree)

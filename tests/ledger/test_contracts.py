@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from village import PRICE, WALLET_NANO, Village, with_readings
 
-from p2penergy.ledger import Decline, TradeStage, contracts, keys, query, stages
+from p2penergy.ledger import Decline, TradeStage, generate_trade_id, keys, query, stages
 from p2penergy.ledger.state import Version, VersionStage
 from p2penergy.messages import encode
 
@@ -85,7 +85,9 @@ def test_readings_and_the_contracts_on_them_may_share_a_block() -> None:
 def test_one_wh_backs_one_trade() -> None:
     village = with_readings()
     first, second, third = village.block(
-        village.contract(1, 3, 700), village.contract(1, 4, 700, number=2), village.contract(1, 4, 300, number=3)
+        village.contract(1, 3, 700),
+        village.contract(1, 4, 700, number=2),
+        village.contract(1, 4, 300, number=3),
     )
     assert first.accepted
     assert figures(second) == (Decline.TOO_LITTLE_ENERGY, 700, 300)
@@ -175,9 +177,7 @@ def altered(village: Village, by: int, number: int = 1) -> bytes:
     return encode(village.submit(by, forged, village.signed_by(other, genuine)))
 
 
-@pytest.mark.parametrize(
-    ("by", "condition", "alpha", "figure"), [(1, 1, 1, 900), (3, 2, -1, 900 * PRICE)]
-)
+@pytest.mark.parametrize(("by", "condition", "alpha", "figure"), [(1, 1, 1, 900), (3, 2, -1, 900 * PRICE)])
 def test_an_altered_contract_is_declined_and_costs_its_submitter(
     by: int, condition: int, alpha: int, figure: int
 ) -> None:
@@ -209,7 +209,7 @@ def test_only_an_execution_uses_up_a_trade_id() -> None:
     # Member 3 earns what it lacks by nothing on this ledger; smaller terms are another trade.
     smaller = msgspec.structs.replace(terms, energy_wh=10)
     assert village.one(encode(village.submit(1, smaller, village.signed_by(3, smaller)))).accepted
-    assert query.trade(village.ledger.get, contracts.generate_trade_id(terms, village.chain_id)) is None
+    assert query.trade(village.ledger.get, generate_trade_id(terms, village.chain_id)) is None
 
 
 def test_terms_execute_once_whoever_submits_them() -> None:

@@ -71,13 +71,13 @@ def test_a_closed_period_stays_closed() -> None:
     assert late.code is Decline.READING_OUT_OF_ORDER
 
 
-@pytest.mark.parametrize("side", ["import_wh", "export_wh"])
-def test_rated_power_bounds_both_sides(side: str) -> None:
+@pytest.mark.parametrize("exports", [False, True])
+def test_rated_power_bounds_both_sides(exports: bool) -> None:
     village = Village(member={"rated_w": 4000})
-    receipt = village.one(village.reading(1, **{side: 1001}))
+    receipt = village.one(village.reading(1, 1001 * (not exports), 1001 * exports))
     assert (receipt.code, receipt.expected, receipt.found) == (Decline.ABOVE_RATED_POWER, 1000, 1001)
     # A declined reading is not the period's reading: the right one may still come.
-    assert village.one(village.reading(1, **{side: 1000})).accepted
+    assert village.one(village.reading(1, 1000 * (not exports), 1000 * exports)).accepted
 
 
 def test_no_rating_no_bound() -> None:

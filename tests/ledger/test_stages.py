@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p2penergy.ledger.stages import Leg, Mismatch, StageLegs, check_conditions, execution_legs, final_legs
@@ -47,8 +47,11 @@ CONDITION |= {("final", 0): 3, ("final", 1): 3, ("final", 2): 4, ("final", 3): 4
 @pytest.mark.parametrize("leader", [LEADER, SELLER, BUYER])
 @pytest.mark.parametrize(("stage", "place"), sorted(CONDITION))
 @pytest.mark.parametrize("side", ["before", "after"])
+@settings(max_examples=10)
 @given(error=st.integers(-10_000, 10_000).filter(bool))
-def test_a_wrong_leg_breaks_its_condition(leader: bytes, stage: str, place: int, side: str, error: int) -> None:
+def test_a_wrong_leg_breaks_its_condition(
+    leader: bytes, stage: str, place: int, side: str, error: int
+) -> None:
     execution, final, _, _ = legs(leader)
     wrong = list(execution if stage == "execution" else final)
     right = getattr(wrong[place], side)

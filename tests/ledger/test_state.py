@@ -86,3 +86,11 @@ def test_a_restored_state_ends_the_same_few_entries() -> None:
     write(state, dict.fromkeys(few))
     assert not set(few) & set(state.expired(6, 3))
     assert len(state.expired(6, 10_000)) == 1300 - len(few)
+
+
+def test_an_entry_made_anew_in_the_block_that_ends_it_has_its_new_end_only() -> None:
+    state = a_state()
+    write(state, nonces((1, 5)))
+    write(state, nonces((1, 8)))
+    assert state.expired(8, 100) == []
+    assert state.expired(9, 100) == [keys.nonce(WHO, 1)]

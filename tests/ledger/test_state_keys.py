@@ -42,7 +42,8 @@ def test_text_is_what_people_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "shown", ["", "wallet", "wallet/xyz", "period/00/1", "beacon/mix/-1", "beacon/mix/x", "WALLET/00", "q/ 00"]
+    "shown",
+    ["", "wallet", "wallet/xyz", "period/00/1", "beacon/mix/-1", "beacon/mix/x", "WALLET/00", "q/ 00"],
 )
 def test_other_texts_are_refused(shown: str) -> None:
     with pytest.raises(ValueError, match="is not a key"):

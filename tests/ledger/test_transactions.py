@@ -104,8 +104,15 @@ def test_changed_terms_are_another_trade(one: Terms, other: Terms) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"energy_wh": 0}, {"energy_wh": 10**9 + 1}, {"price_micro_per_kwh": 10**9 + 1}, {"price_micro_per_kwh": -1}]
-    + [{"period": 2**40 + 1}, {"seller": b"short"}, {"number": -1}],
+    [
+        {"energy_wh": 0},
+        {"energy_wh": 10**9 + 1},
+        {"price_micro_per_kwh": 10**9 + 1},
+        {"price_micro_per_kwh": -1},
+        {"period": 2**40 + 1},
+        {"seller": b"short"},
+        {"number": -1},
+    ],
 )
 def test_terms_beyond_their_limits_are_refused(changes: dict[str, object]) -> None:
     village = Village()

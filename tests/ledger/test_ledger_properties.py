@@ -1,0 +1,171 @@
+"""Random lives of a village: whatever is sent, in whatever order, the ledger's invariants hold."""
+
+from __future__ import annotations
+
+import msgspec
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from village import PRICE, QuickChecker, Village
+
+from p2penergy.blocks import InvalidBlockError
+from p2penergy.ledger import Contract, Ledger, LedgerOutcome, TradeReceipt, decode_receipt, keys, parse
+from p2penergy.messages import encode
+
+MEMBERS = 4
+who = st.integers(0, MEMBERS - 1)
+energies = st.sampled_from([0, 1, 10, 50, 100, 1000])
+pairs = st.sampled_from([(a, b) for a in range(MEMBERS) for b in range(MEMBERS) if a != b])
+a_step = st.sampled_from([0, 0, 0, 1, -1])
+
+
+class Life(RuleBasedStateMachine):
+    """One ledger, a twin that is restored now and then, and everything that was ever sent."""
+
+    @initialize(wallet=st.sampled_from([500 * PRICE, 30 * PRICE, 0]), life=st.sampled_from([96, 3, 1]))
+    def found(self, wallet: int, life: int) -> None:
+        market = {"transaction_life_periods": life}
+        self.village = Village(MEMBERS, 2, market, member={"wallet_nano": wallet, "rated_w": 4000})
+        self.life = life
+        self.twin = Ledger(self.village.genesis, QuickChecker())
+        self.sent: list[bytes] = []
+        self.waiting: list[bytes] = []
+        self.executed: set[bytes] = set()
+        self.trades = 0
+
+    def send(self, raw: bytes) -> None:
+        self.sent.append(raw)
+        self.waiting.append(raw)
+
+    @rule(meter=who, import_wh=energies, export_wh=energies, step=a_step)
+    def read(self, meter: int, import_wh: int, export_wh: int, step: int) -> None:
+        period = self.village.ledger.period + step
+        self.send(self.village.reading(meter, import_wh, export_wh, period))
+
+    @rule(meter=who, exports=st.booleans(), energy_wh=energies)
+    def read_well(self, meter: int, exports: bool, energy_wh: int) -> None:
+        self.send(self.village.reading(meter, energy_wh * (not exports), energy_wh * exports))
+
+    @rule(pair=pairs, energy_wh=energies.filter(bool), number=st.integers(0, 2))
+    def agree(self, pair: tuple[int, int], energy_wh: int, number: int) -> None:
+        seller, buyer = pair
+        life = min(self.life, 4)
+        period = self.village.ledger.period
+        terms = self.village.terms(seller, buyer, energy_wh, number=number, valid_until_period=period + life)
+        signature = self.village.signed_by(buyer, terms)
+        self.send(encode(self.village.submit(seller, terms, signature, expires_period=period + life)))
+
+    @rule(
+        pair=pairs, energy_wh=energies.filter(bool), share=st.sampled_from([1, 2, 3]), by_seller=st.booleans()
+    )
+    def trade(self, pair: tuple[int, int], energy_wh: int, share: int, by_seller: bool) -> None:
+        """Readings of two and a contract on them; too much where `share` is more than 2."""
+        seller, buyer = pair
+        self.trades += 1
+        self.send(self.village.reading(seller, export_wh=2 * energy_wh))
+        self.send(self.village.reading(buyer, import_wh=2 * energy_wh))
+        changes = {"number": self.trades + 10, "valid_until_period": self.village.ledger.period + 1}
+        terms = self.village.terms(seller, buyer, energy_wh * share, **changes)
+        submitter, other = (seller, buyer) if by_seller else (buyer, seller)
+        signature = self.village.signed_by(other, terms)
+        expires = self.village.ledger.period + 1
+        self.send(encode(self.village.submit(submitter, terms, signature, expires_period=expires)))
+
+    @rule(
+        parties=st.tuples(who, who, who, who),
+        energy_wh=energies.filter(bool),
+        steps=st.tuples(a_step, a_step, a_step),
+        nonce=st.integers(1, 3),
+    )
+    def quarrel(
+        self, parties: tuple[int, int, int, int], energy_wh: int, steps: tuple[int, int, int], nonce: int
+    ) -> None:
+        """Anybody submits anything, signed by whomever, at odd times, with a nonce used before."""
+        seller, buyer, submitter, signer = parties
+        now = self.village.ledger.period
+        terms = self.village.terms(
+            seller, buyer, energy_wh, period=now + steps[0], valid_until_period=now + steps[1]
+        )
+        signed = msgspec.structs.replace(terms, number=steps[2] + 1)
+        contract = self.village.submit(
+            submitter, terms, self.village.signed_by(signer, signed), nonce=nonce, expires_period=now + 1
+        )
+        self.send(encode(contract))
+
+    @rule(data=st.data())
+    def send_again(self, data: st.DataObject) -> None:
+        if self.sent:
+            self.waiting.append(data.draw(st.sampled_from(self.sent)))
+
+    @rule(proposer=st.integers(0, 1), moves_on=st.booleans())
+    def decide_all(self, proposer: int, moves_on: bool) -> None:
+        """What is waiting, less what would make the block invalid."""
+        period = self.village.ledger.period + moves_on
+        good: list[bytes] = []
+        for raw in self.waiting:
+            try:
+                self.village.ledger.execute(self.village.draft(*good, raw, proposer=proposer, period=period))
+            except InvalidBlockError:
+                continue
+            good.append(raw)
+        self.waiting = []
+        self.commit(
+            self.village.ledger, self.twin, self.village.draft(*good, proposer=proposer, period=period)
+        )
+
+    @rule(proposer=st.integers(0, 1))
+    def decide_from_the_pool(self, proposer: int) -> None:
+        """A draft of the ledger's own is valid, whatever was offered to its pool."""
+        for raw in self.waiting:
+            self.village.ledger.pool.add(raw)
+        self.waiting = []
+        right = self.village.draft(proposer=proposer)
+        own = self.village.ledger.draft(right.height, right.height, right.proposer, right.reveal, 2000)
+        self.commit(self.village.ledger, self.twin, own)
+
+    @rule()
+    def restart(self) -> None:
+        ledger = self.village.ledger
+        self.twin = Ledger.restore(self.village.genesis, QuickChecker(), ledger.height, ledger.items())
+
+    def commit(self, ledger: Ledger, twin: Ledger, draft: object) -> None:
+        before = dict(ledger.items())
+        first, second, third = (one.execute(draft) for one in (ledger, ledger, twin))  # type: ignore[arg-type]
+        assert first == second == third
+        assert dict(ledger.items()) == before
+        ledger.commit(first)
+        twin.commit(third)
+        assert ledger.state_root == first.state_root
+        self.check(first)
+
+    def check(self, outcome: LedgerOutcome) -> None:
+        for index, raw in enumerate(outcome.receipts):
+            receipt = decode_receipt(raw)
+            written = [version.key for version in outcome.versions if version.index == index]
+            if not receipt.accepted:
+                # Scores, and the note that the nonce was answered.
+                assert all(key.startswith((keys.SCORE, keys.NONCE)) for key in written)
+            elif isinstance(receipt, TradeReceipt):
+                assert receipt.trade_id not in self.executed
+                self.executed.add(receipt.trade_id)
+        for data in outcome.draft.transactions:
+            transaction = parse(data, self.village.chain_id).transaction
+            if isinstance(transaction, Contract):
+                assert transaction.expires_period >= outcome.draft.period
+
+    @invariant()
+    def nothing_is_made_or_lost(self) -> None:
+        assert self.village.ledger.audit_totals().is_conserved()
+
+    @invariant()
+    def the_twin_agrees(self) -> None:
+        assert self.twin.state_root == self.village.ledger.state_root
+
+
+TestLife = Life.TestCase
+TestLife.settings = settings(
+    max_examples=60,
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
