@@ -215,10 +215,9 @@ class Ledger:
     def volunteers(self, stage: Stage, height: int) -> tuple[bytes, ...]:
         """Eligible members of a stage's pool in the state after block `height`, ascending.
 
-        Members volunteer in genesis only, so that all heights have the same.
+        Members volunteer in genesis only, so that every height has the same, the next one included:
+        its header already names a committee drawn from it where D is 0.
         """
-        if not 0 <= height <= self._height:
-            raise LookupError(f"the volunteers after height {height} are not known at {self._height}")
         return self._volunteers[stage]
 
     def _flagged(self, stage: Stage) -> tuple[bytes, ...]:
