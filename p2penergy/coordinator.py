@@ -11,8 +11,13 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from p2penergy.consensus.effects import Decision, Effects, Event, Tick
+from p2penergy.consensus.committee import Committee
+from p2penergy.consensus.effects import Effects, Event, Tick
 from p2penergy.consensus.replica import Replica
+from p2penergy.consensus.rules import Rules
+from p2penergy.consensus.schedule import Schedule
+from p2penergy.genesis import ConsensusRules
+from p2penergy.messages import Header
 
 TICK_MS_MAX = 1000
 """A tick at least this often: a clock that is set back must not put the next one out of reach."""
@@ -26,22 +31,28 @@ def wall_clock_ms() -> int:
 class LeaderCount:
     """Slots that Equation (1) gave to each leader, and blocks that each had decided."""
 
-    def __init__(self) -> None:
+    def __init__(self, timing: ConsensusRules, tip_slot: int) -> None:
         self.slots_by_leader: Counter[bytes] = Counter()
         self.blocks_by_leader: Counter[bytes] = Counter()
         self.mismatches = 0
+        self._timing = timing
+        self._tip_slot = tip_slot
 
-    def note(self, proposer: bytes, first: int, slot: int, order: tuple[bytes, ...]) -> None:
-        """A block of `slot` by `proposer` was decided at a height whose slots began with `first`.
+    def note(self, header: Header, order: tuple[bytes, ...]) -> None:
+        """A block was decided, by a committee in its order.
 
-        `order` is the committee of the height: the leader of slot s is `order[s % eta]`.
+        A proposer counts as Equation (1)'s when CONSENSUS section 2 gives it the block's slot: the
+        equation itself, and after 2n failed views the same equation over the attempts.
         """
-        eta = len(order)
+        first, eta = self._tip_slot + 1, len(order)
         for place, member in enumerate(order):
-            self.slots_by_leader[member] += (slot - place) // eta - (first - 1 - place) // eta
-        self.blocks_by_leader[proposer] += 1
-        if order[slot % eta] != proposer:
+            self.slots_by_leader[member] += (header.slot - place) // eta - (first - 1 - place) // eta
+        self.blocks_by_leader[header.proposer] += 1
+        rules = Rules()
+        schedule = Schedule(first, Committee(order, rules), self._timing, rules)
+        if schedule.proposer_of(header.slot) != header.proposer:
             self.mismatches += 1
+        self._tip_slot = header.slot
 
 
 class Coordinator:
@@ -50,16 +61,16 @@ class Coordinator:
     def __init__(
         self,
         replica: Replica,
+        timing: ConsensusRules,
         perform: Callable[[Effects], None],
         now_ms: Callable[[], int] = wall_clock_ms,
     ) -> None:
         self.replica = replica
-        self.leaders = LeaderCount()
+        self.leaders = LeaderCount(timing, replica.tip_slot)
         self._perform = perform
         self._now_ms = now_ms
         self._timer: asyncio.TimerHandle | None = None
         self._running = False
-        self._last_slot = replica.tip_slot
 
     def start(self) -> None:
         """Begin: re-send what was stored, then keep the timer going."""
@@ -80,15 +91,9 @@ class Coordinator:
 
     def _take(self, effects: Effects) -> None:
         for decision in effects.decided:
-            self._count(decision)
+            self.leaders.note(decision.block.header, decision.order)
         self._perform(effects)
         self._schedule(effects.wake_at_ms)
-
-    def _count(self, decision: Decision) -> None:
-        header = decision.block.header
-        order = self.replica.committee(decision.height).members
-        self.leaders.note(header.proposer, self._last_slot + 1, header.slot, order)
-        self._last_slot = header.slot
 
     def _schedule(self, wake_at_ms: int | None) -> None:
         if self._timer is not None:

@@ -75,7 +75,7 @@ class Node:
         )
         nodes = frozenset(bytes.fromhex(name) for name in home.config.peers)
         self.replies = Replies(home.signer, chain_id, mesh, store, nodes)
-        self.coordinator = Coordinator(self.replica, self._perform, now_ms)
+        self.coordinator = Coordinator(self.replica, home.genesis.consensus, self._perform, now_ms)
         self.outbox = Outbox(store, mesh, self._everybody, self._publish, self._halt)
         self.requests = Requests(
             self.ledger,

@@ -26,11 +26,13 @@ def decide_if_ready(work: Work) -> bool:
 def decide(work: Work, known: KnownBlock, certificate: Certificate, caught_up: bool) -> None:
     """Make a block permanent, tell everybody unless it came by catch-up, open the next height."""
     height = work.instance.height
-    is_member = work.is_member
+    is_member, order = work.is_member, work.chain.committee.members
     work.chain.advance(known, certificate, slot_at(work.timing, work.now_ms))
     work.persist(DecidedRecord(height, known.digest, known.raw, encode(certificate), known.outcome))
     work.effects.decided.append(
-        Decision(height, certificate.view, known.digest, known.block, certificate, known.outcome, caught_up)
+        Decision(
+            height, certificate.view, known.digest, known.block, certificate, order, known.outcome, caught_up
+        )
     )
     work.answered_ms.clear()
     work.tip_broadcast_ms = None

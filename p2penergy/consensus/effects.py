@@ -124,6 +124,8 @@ class Decision:
     digest: bytes
     block: Block
     certificate: Certificate
+    order: tuple[bytes, ...]
+    """The committee of this height in its order."""
     outcome: Outcome
     caught_up: bool
     """True when it came by catch-up: others have answered its clients long ago."""

@@ -17,7 +17,7 @@ from p2penergy.demo.attacks import AttackResult
 from p2penergy.demo.closing import bill_of, facts_of
 from p2penergy.demo.display import Display
 from p2penergy.demo.households import Households
-from p2penergy.demo.options import EPS_MS, DemoOptions
+from p2penergy.demo.options import EPS_MS, DemoError, DemoOptions
 from p2penergy.demo.replay import PeriodResult, Replay
 from p2penergy.demo.report import Report
 from p2penergy.founding import Community, Plan, found
@@ -30,6 +30,8 @@ CRASH_AT = 0.35
 """Share of the periods after which the first of the crashing validators is killed."""
 RESTART_AT = 0.85
 """Share of the periods after which one of them is started again."""
+START_MS = 1_000
+START_MS_PER_VALIDATOR = 350
 SETTLE_S_MAX = 60
 POLL_S = 0.05
 
@@ -53,7 +55,8 @@ def _plan(options: DemoOptions, tariffs: Tariffs) -> Plan:
         households=[(h.name, h.rated_w) for h in neighbourhood.households],
         validators=options.validators,
         consensus=ConsensusRules(
-            t0_ms=wall_clock_ms(),
+            # Slot 0 begins when the processes are up: before that there are no views to fail.
+            t0_ms=wall_clock_ms() + START_MS + START_MS_PER_VALIDATOR * options.validators,
             alpha_ms=options.alpha_ms,
             eps_ms=EPS_MS,
             delta_ms=options.delta_ms,
@@ -159,6 +162,8 @@ async def _settled(running: _Running) -> dict[str, dict[str, Any]]:
     asking = next(iter(running.households.by_name.values())).client
 
     async def poll() -> dict[str, dict[str, Any]]:
+        # A validator that was started again may not have been dialled again yet.
+        await asking.connected(len(running.up()))
         while True:
             statuses = {
                 v.name: await asking.query_json(running.community.meters[v.name].participant_id, "status")
@@ -168,7 +173,10 @@ async def _settled(running: _Running) -> dict[str, dict[str, Any]]:
                 return statuses
             await asyncio.sleep(POLL_S)
 
-    return await asyncio.wait_for(poll(), SETTLE_S_MAX)
+    try:
+        return await asyncio.wait_for(poll(), SETTLE_S_MAX)
+    except TimeoutError:
+        raise DemoError(f"the validators did not reach one height within {SETTLE_S_MAX} s") from None
 
 
 def _report(
