@@ -7,6 +7,7 @@ send what (`sending`, `schedule`), judging. The parent is `load`; the generator 
 import asyncio
 import json
 import sys
+import time
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,7 +19,7 @@ from bench.results import Sample
 from bench.sending import Sending
 from bench.workloads import Pair, Signed, open_workload
 from p2penergy import loops
-from p2penergy.client import Client, Result
+from p2penergy.client import Client, ClientError, Result
 from p2penergy.home import read_genesis
 from p2penergy.ledger.block_rules import first_period
 from p2penergy.membership.certificates import participant_id
@@ -28,6 +29,8 @@ from p2penergy.signing import EcdsaChecker, EcdsaSigner
 from transport import TcpMesh, TlsIdentity
 
 ORDER_BYTES_MAX = 1024 * 1024
+STATUS_S_MAX = 30.0
+STATUS_POLL_S = 0.02
 
 
 class Household(msgspec.Struct, frozen=True):
@@ -160,8 +163,15 @@ class Generator:
         return {"repeated": self._repeated}
 
     async def status(self, peer: str) -> dict[str, Any]:
-        """One validator's own word on itself."""
-        return {"status": await self._clients[0].query_json(bytes.fromhex(peer), "status")}
+        """One validator's own word on itself; one that was just started is waited for."""
+        end_s = time.monotonic() + STATUS_S_MAX
+        while True:
+            try:
+                return {"status": await self._clients[0].query_json(bytes.fromhex(peer), "status")}
+            except ClientError:
+                if time.monotonic() > end_s:
+                    raise
+                await asyncio.sleep(STATUS_POLL_S)
 
     async def stop(self) -> None:
         """Hang up."""

@@ -62,7 +62,7 @@ class Generator:
             )
         await self._answer(START_S_MAX)
 
-    async def order(self, do: str, **arguments: Any) -> dict[str, Any]:
+    async def order(self, do: str, wait_s: float = ORDER_S_MAX, **arguments: Any) -> dict[str, Any]:
         """Give an order and wait for its answer.
 
         Raises:
@@ -70,7 +70,7 @@ class Generator:
         """
         assert self._process is not None and self._process.stdin is not None, "not started"
         self._process.stdin.write(json.dumps({"do": do, **arguments}).encode() + b"\n")
-        return await self._answer(ORDER_S_MAX)
+        return await self._answer(wait_s)
 
     async def stop(self) -> None:
         """Close its stdin, upon which it ends; after a while insist."""
@@ -111,14 +111,16 @@ class Generators:
         """Those that run."""
         return [generator.pid for generator in self._generators if generator.pid is not None]
 
-    async def start(self, validators: int) -> None:
-        """Start, connect to the validators, and have decided what the load depends on."""
+    async def start(self, validators: int, wait_s: float = ORDER_S_MAX) -> None:
+        """Start, connect to so many validators, and have decided what the load depends on."""
         await asyncio.gather(*(generator.start() for generator in self._generators))
-        await self._all("connect", count=validators)
+        connecting = [g.order("connect", wait_s, count=validators) for g in self._generators]
+        await asyncio.gather(*connecting)
 
     async def sign(self, count: int) -> None:
         """Have `count` requests signed in all, so that the measurement need not."""
-        await self._all("sign", count=-(-count // len(self._generators)))
+        each = -(-count // len(self._generators))
+        await asyncio.gather(*(generator.order("sign", count=each) for generator in self._generators))
 
     async def run(self, plan: Plan) -> Collected:
         """One run; `plan.part`, `plan.parts` and `plan.samples_file` are filled in here."""
@@ -146,6 +148,3 @@ class Generators:
     async def stop(self) -> None:
         """End all."""
         await asyncio.gather(*(generator.stop() for generator in self._generators))
-
-    async def _all(self, do: str, **arguments: Any) -> None:
-        await asyncio.gather(*(generator.order(do, **arguments) for generator in self._generators))

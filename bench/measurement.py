@@ -112,6 +112,8 @@ def _figures(
     start_s: float,
 ) -> Measured:
     samples, kind = collected.samples, network.options.kind
+    # On machines of their own the replicas check at the same time; all are taken to be like this one.
+    replicas = 1 if network.is_remote else network.options.n
     answered = sum(sample.done_us >= 0 for sample in samples)
     reasons = [
         machine.busy_with_others(others[0], "before the run"),
@@ -124,7 +126,7 @@ def _figures(
         rate_offered=offered(samples, load),
         throughput=throughput(samples, load),
         latency_ms=percentiles(latencies_ms(samples, load)),
-        signature_limit=machine.signature_limit(verifies, kind.verifies, network.options.n),
+        signature_limit=machine.signature_limit(verifies, kind.verifies, replicas),
         costs={**resources.costs(before, after, answered), "others_share": max(others)},
         invalid_because=tuple(reason for reason in reasons if reason),
     )

@@ -7,7 +7,7 @@ validator runs `bench.member`, a correct one the very program that a community r
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ class Options:
 
     n: int
     workload: str = "trades"
-    timing: Timing = Timing()
+    timing: Timing = field(default_factory=Timing)
     faults: Mapping[int, str] = field(default_factory=dict)
     """Number of the validator, and its fault's name in `bench.faulty`."""
     delay_ms: float = 0.0
@@ -83,13 +83,19 @@ class Options:
 
 
 class Network:
-    """Processes of one network; `async with` starts and ends them."""
+    """Processes of one network; `async with` starts and ends them.
 
-    def __init__(self, options: Options, folder: Path) -> None:
+    With `hosts` the validators are on other machines: their homes are made for those addresses, and who
+    starts them is somebody else; `validators` is empty then.
+    """
+
+    def __init__(self, options: Options, folder: Path, hosts: Sequence[tuple[str, int]] = ()) -> None:
         self.options = options
         self.folder = folder
+        self.is_remote = bool(hosts)
         self.community = _found(options, folder)
-        self.validators = [self._validator(number) for number in range(options.n)]
+        self.addresses = self._place(hosts) if hosts else self.community.addresses
+        self.validators = [] if hosts else [self._validator(number) for number in range(options.n)]
         self.generators = Generators(
             [Generator(self._write_setup(part)) for part in range(options.generators)]
         )
@@ -140,6 +146,22 @@ class Network:
         home = self.validators[number].home
         return sum(file.stat().st_size for file in home.glob(f"{homes.LEDGER_FILE}*"))
 
+    def pid(self, number: int) -> int | None:
+        """The process of validator `number`; None while it does not run here."""
+        return None if self.is_remote else self.validators[number].pid
+
+    def _place(self, hosts: Sequence[tuple[str, int]]) -> dict[bytes, tuple[str, int]]:
+        """Write the hosts' addresses into the homes."""
+        places = {self.participant(number): place for number, place in enumerate(hosts)}
+        peers = {pid.hex(): f"{host}:{port}" for pid, (host, port) in places.items()}
+        for number, name in enumerate(self.community.validators):
+            home = self.community.homes[name]
+            config = configuration.load(home)
+            listen = peers[self.participant(number).hex()]
+            node = msgspec.structs.replace(config.node, listen=listen)
+            _write_config(home, Config(node=node, log=config.log, peers=peers))
+        return places
+
     def _validator(self, number: int) -> Validator:
         name = self.community.validators[number]
         home = self.community.homes[name]
@@ -158,7 +180,7 @@ class Network:
         setup = Setup(
             genesis_file=str(community.homes[community.validators[0]] / homes.GENESIS_FILE),
             authority_file=str(community.homes[community.validators[0]] / homes.AUTHORITY_FILE),
-            addresses={pid.hex(): address for pid, address in community.addresses.items()},
+            addresses={pid.hex(): address for pid, address in self.addresses.items()},
             tls=self.options.tls,
             workload=self.options.workload,
             pairs=list(zip(ready[::2], ready[1::2], strict=True)),
@@ -195,8 +217,11 @@ def _found(options: Options, folder: Path) -> Community:
 def _set_node(home: Path, node: NodeSettings) -> None:
     config = configuration.load(home)
     settings = msgspec.structs.replace(node, listen=config.node.listen, tls=config.node.tls)
-    text = configuration.render(Config(node=settings, log=config.log, peers=config.peers))
-    (home / configuration.CONFIG_FILE).write_text(text, encoding="utf-8")
+    _write_config(home, Config(node=settings, log=config.log, peers=config.peers))
+
+
+def _write_config(home: Path, config: Config) -> None:
+    (home / configuration.CONFIG_FILE).write_text(configuration.render(config), encoding="utf-8")
 
 
 def _write_household(community: Community, name: str, folder: Path) -> Household:

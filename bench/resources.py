@@ -21,6 +21,7 @@ class Usage:
     """One validator's use so far."""
 
     cpu_s: float
+    """This and the next two: 0 for a validator on another machine."""
     rss_mib: float
     disk_bytes: int
     frames: int
@@ -45,19 +46,19 @@ async def usage(network: Network) -> dict[int, Usage]:
     """The use of every correct validator that runs, by its number."""
     found = {}
     for number in network.correct():
-        pid = network.validators[number].pid
-        if pid is None:
+        pid = network.pid(number)
+        if pid is None and not network.is_remote:
             continue
         status = await network.status(number)
-        found[number] = _usage(pid, status, network.disk_bytes(number))
+        found[number] = _usage(pid, status, 0 if network.is_remote else network.disk_bytes(number))
     return found
 
 
-def _usage(pid: int, status: Mapping[str, Any], disk_bytes: int) -> Usage:
+def _usage(pid: int | None, status: Mapping[str, Any], disk_bytes: int) -> Usage:
     transport: Mapping[str, int] = status["transport"]
     return Usage(
-        cpu_s=process_cpu_s(pid),
-        rss_mib=rss_mib(pid),
+        cpu_s=process_cpu_s(pid) if pid else 0.0,
+        rss_mib=rss_mib(pid) if pid else 0.0,
         disk_bytes=disk_bytes,
         frames=transport.get("frames_out", 0),
         bytes_out=transport.get("bytes_out", 0),
@@ -85,7 +86,8 @@ def costs(before: Mapping[int, Usage], after: Mapping[int, Usage], requests: int
     if commits:
         found["commits_per_request"] = sum(commits) / requests
         found["commits_per_block_and_node"] = sum(commits) / len(commits) / max(blocks, 1)
-    return found
+    # What can't be seen from here, on other machines, is left out rather than called nothing.
+    return {name: figure for name, figure in found.items() if figure}
 
 
 def disagreement(found: Mapping[int, Usage]) -> str | None:

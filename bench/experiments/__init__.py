@@ -1,0 +1,1 @@
+"""The experiments, one module each: which points are measured, and in which order."""

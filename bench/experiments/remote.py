@@ -1,0 +1,84 @@
+"""`remote`: the same measurement with the validators on machines of their own.
+
+The command makes a home for each host and says what to run there; copying and starting is left to whoever
+owns the machines. When all are connected it looks for the peak and measures at the peak and at half of
+it, always on this one network. Load comes from the machine that the command runs on.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.experiment import Bench, point
+from bench.experiments.peak import guess_per_s
+from bench.measurement import measure
+from bench.network import Network
+from p2penergy.config import ConfigError, parse_address
+
+HOSTS_MIN, HOSTS_MAX = 4, 100
+
+
+class HostsError(Exception):
+    """The file with the hosts can't be used; the sentence names the line."""
+
+
+def parse_hosts(text: str, where: str) -> list[tuple[str, int]]:
+    """One HOST:PORT a line; empty lines and what follows a # are passed over.
+
+    Raises:
+        HostsError: a line is no address, one is there twice, or there are too few or too many.
+    """
+    hosts: list[tuple[str, int]] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        said = line.partition("#")[0].strip()
+        if not said:
+            continue
+        try:
+            address = parse_address(said)
+        except ConfigError as error:
+            raise HostsError(f"{where}, line {number}: {error}") from None
+        if address in hosts:
+            raise HostsError(f"{where}, line {number}: {said} is there twice")
+        hosts.append(address)
+    if not HOSTS_MIN <= len(hosts) <= HOSTS_MAX:
+        raise HostsError(f"{where} names {len(hosts)} hosts: {HOSTS_MIN} to {HOSTS_MAX} make a network")
+    return hosts
+
+
+def read_hosts(path: Path) -> list[tuple[str, int]]:
+    """The hosts of a file; raises `HostsError`."""
+    try:
+        return parse_hosts(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise HostsError(f"{path} can't be read: {error}") from None
+
+
+def instructions(network: Network, hosts: Sequence[tuple[str, int]]) -> list[str]:
+    """What to do on each machine."""
+    lines = ["Copy each folder to its machine, keep it private (it holds a key), and start it there:"]
+    for name, (host, port) in zip(network.community.validators, hosts, strict=True):
+        home = network.community.homes[name]
+        lines.append(f"  {host}:{port}  {home}  p2penergy start --home {name}")
+    return lines
+
+
+async def run(bench: Bench, hosts_file: Path, wait_s: float) -> None:
+    """Measure the network of the hosts in the file."""
+    hosts = read_hosts(hosts_file)
+    options = bench.settings.options(len(hosts))
+    network = Network(options, bench.folder.path / "network", hosts)
+    for line in instructions(network, hosts):
+        bench.watcher.tell(line)
+    bench.watcher.begin("waiting for all validators", bench.settings.runs)
+    try:
+        await network.generators.start(options.n, wait_s)
+        rate = await bench.peak_of(network, guess_per_s(options))
+        at_peak, at_half = [], []
+        for number in range(bench.settings.runs):
+            bench.watcher.say(f"{rate:,.0f}/s, then half")
+            at_peak.append(await measure(network, bench.settings.load(rate, number)))
+            at_half.append(await measure(network, bench.settings.load(rate / 2, number)))
+            bench.watcher.advance()
+    finally:
+        await network.generators.stop()
+    bench.record(point("remote", "peak", options), at_peak)
+    bench.record(point("remote", "half of peak", options), at_half)
