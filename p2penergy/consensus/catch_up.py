@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 CLAIMS_MAX = 256
 FAILURES_MAX = 1024
+ASKED_MAX = 256
 
 
 @dataclass(slots=True)
@@ -88,7 +89,6 @@ class CatchUp:
             del self._claims[peer]
         if not self._claims:
             self._waiting_for = None
-            self._asked.clear()
             return None
         if self._waiting_for is not None:
             if self._asked_ms <= now_ms < self._asked_ms + self._patience_ms:
@@ -101,9 +101,15 @@ class CatchUp:
             # A clock that was set back must not postpone anything.
             if now_ms >= due_ms or now_ms < claim.since_ms:
                 self._waiting_for, self._asked_ms = peer, now_ms
-                self._asked[peer] = None
+                self._remember_asked(peer)
                 return peer
         return None
+
+    def _remember_asked(self, peer: bytes) -> None:
+        self._asked.pop(peer, None)
+        self._asked[peer] = None
+        if len(self._asked) > ASKED_MAX:
+            del self._asked[next(iter(self._asked))]
 
     def wake_ms(self, height: int) -> int | None:
         """When `next_peer` may have somebody to name."""

@@ -10,7 +10,6 @@ from p2penergy.consensus import justify
 from p2penergy.consensus.effects import EVERYBODY, BlockRecord, PreparedRecord, Restored, VoteRecord
 from p2penergy.consensus.errors import InvariantError, RefusedError
 from p2penergy.consensus.schedule import slot_at
-from p2penergy.consensus.view_change import send_view_change
 from p2penergy.consensus.votes import kind_of
 from p2penergy.consensus.work import Work
 from p2penergy.messages import (
@@ -102,7 +101,7 @@ def _restore_prepared(work: Work, record: PreparedRecord) -> None:
 
 
 def send_again(work: Work) -> None:
-    """Send the identical stored bytes, and ask where the others are."""
+    """Send the identical stored bytes; the VIEW-CHANGE follows, if its view is still the clock's."""
     instance = work.instance
     if work.chain.tip is not None:
         # The height below may have seen a proposal of ours in this very slot; its votes are gone.
@@ -110,4 +109,3 @@ def send_again(work: Work) -> None:
     for vote in instance.signed.all():
         if not isinstance(vote, ViewChange):
             work.send(vote, EVERYBODY)
-    send_view_change(work)

@@ -31,6 +31,7 @@ from p2penergy.consensus.effects import (
     ViewRecord,
     VoteRecord,
 )
+from p2penergy.consensus.ports import Outcome
 from p2penergy.digests import merkle_root
 from p2penergy.genesis import ConsensusRules, Genesis, Member
 from p2penergy.messages import (
@@ -157,6 +158,8 @@ class FakeApplication:
         assert draft.height == self.height + 1, "executed on the wrong parent"
         self.executions += 1
         state = self.states[-1]
+        if not beacon.reveals(draft.reveal, state.tips.get(draft.proposer, b"")):
+            raise InvalidBlockError("wrong_reveal", "not the preimage of the proposer's last link")
         if any(tx in state.done or tx == b"bad" for tx in draft.transactions):
             raise InvalidBlockError("bad_transaction", "a transaction that no correct proposer takes")
         volunteers = set(state.volunteers)
@@ -178,7 +181,8 @@ class FakeApplication:
         )
         return FakeOutcome(draft, receipts, merkle_root(receipts), root, after)
 
-    def commit(self, outcome: FakeOutcome) -> None:
+    def commit(self, outcome: Outcome) -> None:
+        assert isinstance(outcome, FakeOutcome)
         assert outcome.draft.height == self.height + 1
         self.states.append(outcome.state)
 
@@ -249,6 +253,7 @@ class Node:
         self.application = FakeApplication(network.genesis)
         self.clock_offset_ms = 0
         self.up = True
+        self.audience: set[bytes] | None = None
         self.crash: str | None = None
         """`before_persist` or `before_send`: die at that point of the next step that has votes."""
         self.wake_ms: int | None = None
@@ -341,13 +346,14 @@ class Judge:
         self.prepares: dict[tuple[int, int, bytes], set[bytes]] = defaultdict(set)
         self.proposals: dict[tuple[bytes, int], bytes] = {}
         self.wire: Counter[str] = Counter()
+        self.clocks_were_wrong = False
 
     def on_send(self, node: Node, message: Message) -> None:
         self.wire[type(message).__name__] += 1
         if not isinstance(message, PrePrepare | Prepare | Commit | ViewChange):
             return
         kind = type(message)
-        if message.sender in self.byzantine:
+        if node.id in self.byzantine:
             if isinstance(message, Prepare):
                 self.prepares[message.height, message.view, message.digest].add(message.sender)
             return
@@ -374,14 +380,21 @@ class Judge:
             assert len(voters) >= node.replica.committee(message.height).quorum, "COMMIT without PC"
 
     def on_persist(self, node: Node, record: Record) -> None:
+        if node.id in self.byzantine:
+            return
         if isinstance(record, VoteRecord) and record.kind is VoteKind.PRE_PREPARE:
             key = (node.id, record.slot)
             assert self.proposals.setdefault(key, record.message) == record.message, "two in one slot"
 
     def on_decided(self, node: Node, decision: Decision) -> None:
+        if node.id in self.byzantine:
+            return
         assert self.chain.setdefault(decision.height, decision.digest) == decision.digest, "AGREEMENT"
-        for other in self.network.nodes:
-            assert other.id in self.byzantine or other.replica.tip_slot <= self.network.slot + 1
+        if all(abs(other.clock_offset_ms) <= EPS_MS for other in self.network.nodes):
+            ahead_ms = self.network.slot_ms(decision.block.header.slot) - self.network.now_ms
+            assert ahead_ms <= EPS_MS or self.clocks_were_wrong, "decided before its slot"
+        else:
+            self.clocks_were_wrong = True
 
     def on_evidence(self, accused: bytes) -> None:
         assert accused in self.byzantine, "a correct member is accused"
@@ -406,10 +419,11 @@ class Network:
         self.now_ms = T0_MS
         self.policy: Policy = reliable
         self.judge = Judge(self)
+        self.on_effects: Callable[[Node, Effects], None] = lambda _node, _effects: None
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
         self._sequence = 0
         self.nodes = [Node(self, i) for i in range(n + spare)]
-        self.by_id = {node.id: node for node in self.nodes}
+        self.by_id: dict[bytes, list[Node]] = {node.id: [node] for node in self.nodes}
 
     @property
     def slot(self) -> int:
@@ -434,9 +448,23 @@ class Network:
             self.at(self.now_ms + delay_ms, lambda: self._arrive(source, target, raw))
 
     def _arrive(self, source: bytes, target: bytes, raw: bytes) -> None:
-        node = self.by_id[target]
-        if node.up:
-            node.deliver(decode_message(raw), source, raw)
+        for node in self.by_id[target]:
+            if node.up:
+                node.deliver(decode_message(raw), source, raw)
+
+    def add_twin(self, i: int, first: set[int], second: set[int]) -> "Node":
+        """A second process with node i's key; each talks to its own audience only."""
+        original, twin = self.nodes[i], Node(self, i)
+        original.audience = {participant(j) for j in first}
+        twin.audience = {participant(j) for j in second}
+        self.judge.byzantine.add(original.id)
+        self.nodes.append(twin)
+        self.by_id[original.id].append(twin)
+        return twin
+
+    @property
+    def correct(self) -> "list[Node]":
+        return [node for node in self.nodes if node.id not in self.judge.byzantine]
 
     def perform(self, node: Node, effects: Effects) -> None:
         if node.crash == "before_persist" and effects.persist:
@@ -448,9 +476,12 @@ class Network:
         if node.crash == "before_send" and effects.persist:
             node.stop()
             return
+        self.on_effects(node, effects)
         for send in effects.send:
             self.judge.on_send(node, send.message)
-            targets = send.to or tuple(other.id for other in self.nodes if other is not node)
+            targets = send.to or tuple(other for other in self.by_id if other != node.id)
+            if node.audience is not None:
+                targets = tuple(target for target in targets if target in node.audience)
             for target in targets:
                 assert target != node.id
                 if target in self.by_id:

@@ -1,0 +1,168 @@
+"""CONSENSUS section 5: refusals, their codes and their order."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from consensus_bench import Bench
+from consensus_harness import participant, signed
+
+from p2penergy.messages import (
+    BlockRequest,
+    BlockResponse,
+    Decided,
+    Message,
+    Query,
+    Request,
+    Status,
+    SyncResponse,
+)
+
+STRANGER = participant(99)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    bench = Bench(leads=4).at(1)
+    bench.decide(1)
+    return bench.at(3)
+
+
+def code(bench: Bench, message: Message, peer: bytes | None = None) -> str | None:
+    return bench.node.replica.admit(message, peer or bench.others[0])
+
+
+def moved(message: Any, **fields: object) -> Any:
+    return msgspec.structs.replace(message, **fields)
+
+
+def test_admission_has_no_side_effects(bench: Bench) -> None:
+    before = dict(bench.node.replica.counters), bench.node.replica.buffered_messages
+    vote = bench.prepare(bench.others[0], 3, bytes(32))
+    assert [code(bench, vote) for _ in range(3)] == [None] * 3
+    assert before == (dict(bench.node.replica.counters), bench.node.replica.buffered_messages)
+
+
+def test_height_window(bench: Bench) -> None:
+    vote = bench.prepare(bench.others[0], 3, bytes(32))
+    assert code(bench, moved(vote, height=1)) == "height_window"
+    assert code(bench, vote) is None
+    assert code(bench, moved(vote, height=3)) is None, "the next height waits in the buffer"
+
+
+def test_far_ahead_heights_prompt_one_sync_and_are_refused(bench: Bench) -> None:
+    vote = signed(moved(bench.prepare(bench.others[0], 3, bytes(32)), height=9), bench.chain_id)
+    assert code(bench, vote) is None
+    bench.deliver(vote)
+    assert "height_window" in bench.refused
+    assert code(bench, vote) == "height_window", "the claim is known: no more signature checks for it"
+
+
+def test_view_window(bench: Bench) -> None:
+    at = {view: code(bench, bench.prepare(bench.others[0], view, bytes(32))) for view in range(1, 8)}
+    assert at == {
+        1: "view_window",
+        2: None,
+        3: None,
+        4: None,
+        5: None,
+        6: "view_window",
+        7: "view_window",
+    }
+
+
+@pytest.mark.parametrize("height", [2, 3])
+def test_only_members(bench: Bench, height: int) -> None:
+    assert code(bench, moved(bench.prepare(STRANGER, 3, bytes(32)), height=height)) == "not_member"
+
+
+def test_height_comes_before_view_and_view_before_membership(bench: Bench) -> None:
+    assert code(bench, moved(bench.prepare(STRANGER, 99, bytes(32)), height=1)) == "height_window"
+    assert code(bench, bench.prepare(STRANGER, 99, bytes(32))) == "view_window"
+
+
+def test_byte_equal_copies_are_refused_and_a_different_one_goes_on_once(bench: Bench) -> None:
+    member = bench.others[0]
+    vote, other = bench.prepare(member, 3, b"a" * 32), bench.prepare(member, 3, b"b" * 32)
+    bench.deliver(vote)
+    assert code(bench, vote) == "duplicate"
+    assert code(bench, other) is None
+    bench.deliver(other)
+    assert code(bench, other) == "duplicate"
+    assert code(bench, bench.prepare(member, 3, b"c" * 32)) == "duplicate"
+
+
+def test_copies_for_the_next_height_are_refused_too(bench: Bench) -> None:
+    vote = signed(moved(bench.prepare(bench.others[0], 4, bytes(32)), height=3), bench.chain_id)
+    bench.deliver(vote)
+    assert code(bench, vote) == "duplicate"
+
+
+def test_a_message_that_does_not_verify_does_not_hide_a_later_one_that_does(bench: Bench) -> None:
+    vote = bench.prepare(bench.others[0], 3, bytes(32))
+    bench.deliver(moved(vote, signature=bytes(64)))
+    assert bench.refused == {"bad_signature"}
+    bench.deliver(vote)
+    assert code(bench, vote) == "duplicate"
+
+
+def test_of_view_changes_only_the_highest_is_held(bench: Bench) -> None:
+    member = bench.others[0]
+    bench.deliver(bench.view_change(member, 4))
+    assert code(bench, bench.view_change(member, 3)) == "superseded"
+    assert code(bench, bench.view_change(member, 5)) is None
+
+
+def test_own_messages_from_outside_count_for_nothing(bench: Bench) -> None:
+    assert code(bench, bench.prepare(bench.me, 3, bytes(32))) == "own_message"
+
+
+def test_a_proposal_of_a_lower_view_is_refused(bench: Bench) -> None:
+    view = next(view for view in (2, 3) if bench.leader(view) != bench.me)
+    message = bench.pre_prepare(view, bench.block(view))
+    bench.at(4)
+    assert code(bench, message) == "view_left"
+
+
+def test_answers_that_nobody_asked_for_are_refused(bench: Bench) -> None:
+    assert code(bench, SyncResponse(5, ())) == "unrequested"
+    assert code(bench, BlockResponse(2, b"block")) == "unrequested"
+
+
+def test_block_requests_for_other_heights_are_refused(bench: Bench) -> None:
+    codes = [code(bench, BlockRequest(height, bytes(32))) for height in (0, 1, 2, 3)]
+    assert codes == ["height_window", None, None, "height_window"]
+
+
+def test_decided_is_checked_for_a_quorum_before_its_signatures(bench: Bench) -> None:
+    known = bench.block(2)
+    assert code(bench, Decided(known.raw, bench.cc(2, known.digest, bench.members[:2]))) == "bad_certificate"
+    assert code(bench, Decided(known.raw, bench.cc(2, known.digest))) is None
+    tip = bench.node.replica.tip
+    assert tip is not None
+    assert code(bench, tip) == "height_window"
+
+
+def test_a_lower_heights_view_change_is_answered_by_the_tip_once_per_delta(bench: Bench) -> None:
+    laggard = bench.others[0]
+    change = signed(moved(bench.view_change(laggard, 3), height=1), bench.chain_id)
+    assert code(bench, change, laggard) is None
+    bench.deliver(change)
+    assert bench.sent_to(Decided)[-1] == (laggard,)
+    assert code(bench, change, laggard) == "height_window"
+    bench.at(3, 50)
+    assert code(bench, change, laggard) is None
+
+
+def test_what_is_not_the_cores_is_refused(bench: Bench) -> None:
+    for message in (Request((b"tx",), False), Query(1, "topic", b"")):
+        assert code(bench, message) == "not_consensus"
+    assert code(bench, Status(1, 1)) is None
+
+
+def test_refusals_are_counted_and_do_not_stop_the_loop(bench: Bench) -> None:
+    bench.deliver(bench.view_change(bench.others[0], 3, bench.pc(2, bytes(32), bench.members[:1])))
+    assert bench.node.replica.counters["refused_bad_certificate"] == 1
+    assert bench.effects[-1].refused[0].code == "bad_certificate"
+    bench.deliver(bench.view_change(bench.others[0], 3))
+    assert not bench.effects[-1].refused

@@ -1,0 +1,89 @@
+"""Whom to ask for decided blocks, and when."""
+
+from p2penergy.consensus.catch_up import CLAIMS_MAX, CatchUp
+
+A, B, C = b"a", b"b", b"c"
+
+
+def catch_up() -> CatchUp:
+    return CatchUp(grace_ms=10, patience_ms=100)
+
+
+def test_nobody_claims_nobody_is_asked() -> None:
+    state = catch_up()
+    assert state.next_peer(1, 0) is None
+    assert state.wake_ms(1) is None
+
+
+def test_a_claim_of_what_is_decided_here_is_nothing() -> None:
+    state = catch_up()
+    state.note(A, 4, 5, 0)
+    assert state.next_peer(5, 0) is None
+
+
+def test_one_request_at_a_time_and_the_next_peer_after_patience() -> None:
+    state = catch_up()
+    state.note(A, 9, 5, 0)
+    state.note(B, 9, 5, 0)
+    assert state.next_peer(5, 0) == A
+    assert state.next_peer(5, 99) is None
+    assert state.wake_ms(5) == 100
+    assert state.next_peer(5, 100) == B
+    assert state.was_asked(A), "a late answer is welcome"
+
+
+def test_a_peer_that_serves_is_asked_on() -> None:
+    state = catch_up()
+    state.note(A, 9, 5, 0)
+    state.next_peer(5, 0)
+    state.served(A, progressed=True)
+    assert state.next_peer(6, 1) == A
+
+
+def test_an_empty_answer_ends_the_claim() -> None:
+    state = catch_up()
+    state.note(A, 9, 5, 0)
+    state.next_peer(5, 0)
+    state.served(A, progressed=False)
+    assert state.next_peer(5, 1) is None
+    assert not state.was_asked(A)
+
+
+def test_one_block_behind_waits_for_the_grace() -> None:
+    state = catch_up()
+    state.note(A, 5, 5, 0)
+    assert state.next_peer(5, 9) is None
+    assert state.wake_ms(5) == 10
+    assert state.next_peer(5, 10) == A
+
+
+def test_whoever_failed_comes_after_all_others() -> None:
+    state = catch_up()
+    state.note(A, 9, 5, 0)
+    state.next_peer(5, 0)
+    state.note(B, 9, 5, 0)
+    state.next_peer(5, 100)
+    state.note(A, 99, 5, 100)
+    state.note(C, 9, 5, 100)
+    assert state.next_peer(5, 200) == C
+
+
+def test_claims_are_bounded_and_a_better_record_takes_the_place_of_the_worst() -> None:
+    state = catch_up()
+    liars = [b"liar %d" % i for i in range(CLAIMS_MAX)]
+    for liar in liars:
+        state.note(liar, 99, 5, 0)
+    state.note(A, 9, 5, 0)
+    assert state.next_peer(5, 0) == liars[0]
+    assert state.next_peer(5, 100) == liars[1]
+    state.note(liars[0], 99, 5, 100)
+    state.note(A, 9, 5, 100)
+    assert not state.is_news(A, 9)
+
+
+def test_a_clock_set_back_postpones_nothing() -> None:
+    state = catch_up()
+    state.note(A, 5, 5, 1000)
+    assert state.next_peer(5, 500) == A
+    state.note(B, 9, 5, 500)
+    assert state.next_peer(5, 100) == B
