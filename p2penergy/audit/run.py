@@ -3,7 +3,6 @@
 Lives here: the order of the checks. Never here: a check. Implements `p2penergy audit`.
 """
 
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from p2penergy.home import GENESIS_FILE, HomeError, read_genesis
 from p2penergy.signing import EcdsaChecker, SignatureChecker
 from p2penergy.store import FILE_NAME, StoreError
 from p2penergy.store.lock import FileLock
+from p2penergy.store.schema import READ_ERRORS
 
 Progress = Callable[[Path, int, int], None]
 """(home, blocks done, blocks in all)"""
@@ -78,7 +78,7 @@ def _audit_home(home: Path, checker: SignatureChecker, progress: Progress) -> Le
         check_log(path, report)
         with opened(path) as tables:
             _audit_tables(genesis, tables, checker, report, progress)
-    except sqlite3.Error as error:
+    except READ_ERRORS as error:
         # Damage in a page's structure: SQLite can't say which row was there.
         report.add("file", path.name, f"SQLite can't read it: {error}")
     finally:

@@ -53,7 +53,8 @@ class Tables:
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Tables]:
     """The tables of a file; nothing is written, not even its log copied."""
-    with contextlib.closing(connect_reader(path)) as connection:
+    closed = not path.with_name(path.name + "-wal").exists()
+    with contextlib.closing(connect_reader(path, unchanging=closed)) as connection:
         connection.execute("BEGIN")
         yield Tables(connection)
 

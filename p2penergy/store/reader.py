@@ -27,7 +27,7 @@ from p2penergy.store.limits import HEADER_BYTES_MAX, HISTORY_VERSIONS_MAX, READE
 from p2penergy.store.ports import HistoryEntry
 from p2penergy.store.prefix import header_of_prefix
 from p2penergy.store.results import Results, decode_results
-from p2penergy.store.schema import about_rows, checksum, connect_reader, key_digest
+from p2penergy.store.schema import READ_ERRORS, about_rows, checksum, connect_reader, key_digest
 
 _DECIDED = (
     "SELECT d.height, d.block_id, d.certificate, d.checksum,"
@@ -174,7 +174,7 @@ class Reader:
             try:
                 connection = self._idle.pop() if self._idle else connect_reader(self._path)
                 yield connection
-            except sqlite3.DatabaseError as error:
+            except READ_ERRORS as error:
                 raise StoreError(f"The ledger {self._path} can't be read: {error}. {REFETCH}") from error
             finally:
                 if connection is not None:

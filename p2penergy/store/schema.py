@@ -14,6 +14,8 @@ from zlib import crc32
 from p2penergy.store.limits import CACHE_KIB, WAL_PAGES_MAX
 
 FILE_NAME = "ledger.sqlite3"
+READ_ERRORS = (sqlite3.DatabaseError, UnicodeDecodeError)
+"""What reading a damaged file raises: SQLite quotes damaged names in its own sentences."""
 SCHEMA_VERSION = 1
 KEY_DIGEST_BYTES = 16
 
@@ -115,6 +117,7 @@ def about_rows(chain_id: bytes, amnesia_slot: int | None) -> dict[str, str]:
 def connect_writer(path: Path) -> sqlite3.Connection:
     """The one connection that writes; every commit of it is durable when it returns."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection.text_factory = _lenient
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES_MAX}")
@@ -123,9 +126,20 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def connect_reader(path: Path) -> sqlite3.Connection:
-    """A connection that can't write, for any thread (one at a time)."""
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+def connect_reader(path: Path, unchanging: bool = False) -> sqlite3.Connection:
+    """A connection that can't write, for any thread (one at a time).
+
+    `unchanging`: nobody writes meanwhile and there is no log, so that SQLite makes no file beside it.
+    """
+    uri = f"{path.absolute().as_uri()}?{'immutable=1' if unchanging else 'mode=ro'}"
+    connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
+    connection.text_factory = _lenient
+    return connection
+
+
+def _lenient(text: bytes) -> str:
+    # Damaged text is compared and found, not raised.
+    return text.decode("utf-8", "replace")
 
 
 def key_digest(key: bytes) -> bytes:

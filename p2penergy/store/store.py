@@ -23,7 +23,7 @@ from p2penergy.store.lock import FileLock
 from p2penergy.store.ports import Done, Version
 from p2penergy.store.reader import Reader
 from p2penergy.store.rows import Rows
-from p2penergy.store.schema import SCHEMA_VERSION, connect_writer, lay_out
+from p2penergy.store.schema import READ_ERRORS, SCHEMA_VERSION, connect_writer, lay_out
 from p2penergy.store.wal import refuse_damaged_log
 from p2penergy.store.writer import Writer
 
@@ -198,14 +198,14 @@ def _opened(path: Path, chain_id: bytes) -> sqlite3.Connection:
     refuse_damaged_log(path)
     try:
         connection = connect_writer(path)
-    except sqlite3.Error as error:
+    except READ_ERRORS as error:
         raise StoreError(f"The ledger {path} can't be opened: {error}. {REFETCH}") from error
     try:
         check_whose(connection, path, chain_id)
         check_pages(connection, path)
         # A fresh log: what a torn commit left behind in the old one never meets new commits.
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    except sqlite3.Error as error:
+    except READ_ERRORS as error:
         connection.close()
         raise StoreError(f"The ledger {path} is damaged: {error}. {REFETCH}") from error
     except StoreError:

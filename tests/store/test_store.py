@@ -1,6 +1,8 @@
 """The ledger's file as a whole: made, opened, refused, locked, damaged, and read by other programs."""
 
+import contextlib
 import os
+import random
 import sqlite3
 import subprocess
 import sys
@@ -193,6 +195,28 @@ def test_a_damaged_page_is_found_at_the_start(path: Path) -> None:
             assert "--votes-lost" in str(error)
     # All but the pages that SQLite uses for nothing but long contents (no structure to check).
     assert refused >= len(data) // page_bytes // 2
+
+
+def test_no_damage_escapes_as_anything_but_a_store_error(path: Path) -> None:
+    filled(path, heights=3)
+    data = path.read_bytes()
+    chance = random.Random(3)
+    for _ in range(80):
+        # The first page, with the schema, gets its share.
+        place = chance.randrange(len(data) if chance.random() < 0.7 else 4096)
+        path.write_bytes(data[:place] + bytes([data[place] ^ (1 << chance.randrange(8))]) + data[place + 1 :])
+        with contextlib.suppress(StoreError):
+            store = Store.open(path, CHAIN)
+            try:
+                store.restored()
+                list(store.current_state())
+                store.headers(1, 10)
+                store.blocks(1, 10, 10**6)
+                store.history(b"wallet/" + HOUSE)
+                store.receipts(2)
+                store.transaction(transaction_id(2, 1))
+            finally:
+                store.close()
 
 
 @pytest.mark.parametrize(
