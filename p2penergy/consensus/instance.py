@@ -8,7 +8,7 @@ decided height takes its whole instance with it. Implements the state of CONSENS
 from p2penergy.consensus.chain import KnownBlock
 from p2penergy.consensus.evidence import Watch
 from p2penergy.consensus.votes import VIEWS_PER_SENDER_MAX, Votes
-from p2penergy.messages import Certificate, ViewChange, Vote, VoteKind
+from p2penergy.messages import Certificate, Prepare, ViewChange, Vote, VoteKind
 
 KNOWN_BLOCKS_MAX = 16
 
@@ -70,6 +70,11 @@ class Signed:
         held = [(view, kind, vote) for kind, views in self._votes.items() for view, vote in views.items()]
         return [vote for _, _, vote in sorted(held, key=lambda entry: entry[:2])]
 
+    def prepared_digests(self) -> set[bytes]:
+        """Blocks that the held own PREPAREs are for."""
+        votes = self._votes[VoteKind.PREPARE].values()
+        return {vote.digest for vote in votes if isinstance(vote, Prepare)}
+
     def highest_view(self) -> int | None:
         """The highest view signed for."""
         return max((vote.view for views in self._votes.values() for vote in views.values()), default=None)
@@ -105,7 +110,7 @@ class Instance:
         """Blocks that this height can't do without."""
         used = {proposal.known.digest for proposal in self.votes.proposals.values()}
         used |= {certificate.digest for certificate in (self.prepared, self.decision) if certificate}
-        return used
+        return used | self.signed.prepared_digests()
 
     def add_block(self, known: KnownBlock) -> None:
         """Hold a valid block of this height."""

@@ -32,10 +32,10 @@ def restore(work: Work, restored: Restored) -> None:
         InvariantError: the store holds what this node can't have written.
     """
     instance = work.instance
-    for record in restored.blocks:
-        _restore_block(work, record)
     if restored.prepared is not None:
         _restore_prepared(work, restored.prepared)
+    for record in restored.blocks:
+        _restore_block(work, record)
     votes = work.rules.remembered(restored.votes)
     for vote_record in sorted(votes, key=lambda record: (record.view, record.kind)):
         _restore_vote(work, vote_record)

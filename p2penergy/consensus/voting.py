@@ -74,10 +74,11 @@ def _commit(work: Work, certificate: Certificate) -> None:
 def find_decision(work: Work) -> None:
     """DECIDE: a CC of any view, in any view; the block is fetched if it is not known."""
     instance = work.instance
-    if instance.decision is not None:
+    commits, quorum = instance.votes.commits, work.chain.committee.quorum
+    if instance.decision is not None or not work.rules.reaches(len(commits), quorum):
         return
     for (view, digest), votes in instance.votes.commit_groups(work.rules).items():
-        if work.rules.reaches(len(votes), work.chain.committee.quorum):
+        if work.rules.reaches(len(votes), quorum):
             instance.decision = certificates.build(instance.height, view, digest, votes)
             if digest not in instance.blocks:
                 holders = [member for member in sorted(votes) if member != work.me]

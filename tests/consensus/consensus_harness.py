@@ -136,6 +136,7 @@ class FakeApplication:
         self.pending: dict[bytes, None] = {}
         self.alpha_ms = genesis.consensus.alpha_ms
         self.executions = 0
+        self.verifiers: tuple[bytes, ...] = ()
 
     @property
     def height(self) -> int:
@@ -152,7 +153,9 @@ class FakeApplication:
                 transactions.append(tx)
                 used += len(tx) + 8
         stage = self.states[-1].next_stage
-        return Draft(height, slot, proposer, slot, stage, stage, reveal, tuple(transactions), None)
+        asks_for_verifiers = any(tx.startswith(b"verify") for tx in transactions)
+        next_stage = Stage.VERIFICATION if asks_for_verifiers else Stage.VALIDATION
+        return Draft(height, slot, proposer, slot, stage, next_stage, reveal, tuple(transactions), None)
 
     def execute(self, draft: Draft) -> FakeOutcome:
         assert draft.height == self.height + 1, "executed on the wrong parent"
@@ -190,7 +193,7 @@ class FakeApplication:
         return public_key(participant_id)
 
     def volunteers(self, stage: Stage, height: int) -> tuple[bytes, ...]:
-        return () if stage is Stage.VERIFICATION else self.states[height].volunteers
+        return self.verifiers if stage is Stage.VERIFICATION else self.states[height].volunteers
 
     def beacon(self, height: int) -> bytes:
         return self.states[height].beacon

@@ -183,3 +183,39 @@ def test_a_ledger_of_another_height_is_a_broken_invariant(bench: Bench) -> None:
 def test_an_own_draft_that_does_not_execute_halts_the_node(bench: Bench) -> None:
     with pytest.raises(InvariantError, match="refuses its own draft"):
         bench.block(2, b"bad")
+
+
+@pytest.mark.parametrize("lag_blocks", [1, 2, 3])
+@pytest.mark.parametrize("settle_blocks", [0, 4])
+def test_committees_for_any_lag(lag_blocks: int, settle_blocks: int) -> None:
+    network = Network(4, spare=1, lag_blocks=lag_blocks, settle_blocks=settle_blocks).start()
+    for slot in range(1, 14):
+        network.run_to_slot(slot)
+        network.submit_everywhere(b"join:" + network.nodes[4].id if slot == 3 else b"tx %d" % slot)
+    network.run_slots(1)
+    network.nodes[0].restart()
+    network.run_slots(1)
+    assert network.heights == [13] * 5
+    assert network.nodes[0].replica.committee(14).n == 5
+
+
+def test_each_stage_has_its_own_committee() -> None:
+    network = Network(7)
+    for node in network.nodes:
+        node.application.verifiers = tuple(sorted(participant(i) for i in range(4)))
+    network.start()
+    for slot in range(1, 12):
+        network.run_to_slot(slot)
+        network.submit_everywhere(b"verify" if slot == 4 else b"tx %d" % slot)
+    network.run_slots(1)
+    headers = [decision.block.header for decision in network.nodes[0].decisions]
+    assert [header.height for header in headers if header.stage is Stage.VERIFICATION] == [5]
+    certificate = network.nodes[0].decisions[4].certificate
+    assert set(certificate.members()) <= {participant(i) for i in range(4)}
+    assert len(set(network.heights)) == 1
+    assert network.heights[0] >= 10
+
+
+def test_a_block_may_not_hand_over_to_a_stage_without_volunteers(bench: Bench) -> None:
+    chain, block = bench.chain(), bench.block(2).block
+    assert code_of(chain, changed(block, next_stage=Stage.VERIFICATION)) == "block_next_stage"

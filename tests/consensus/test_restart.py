@@ -5,9 +5,18 @@ from consensus_bench import Bench
 from consensus_harness import Network, Store
 
 from p2penergy.consensus import Rules
-from p2penergy.consensus.effects import VoteRecord
+from p2penergy.consensus.effects import BlockRecord, VoteRecord
 from p2penergy.consensus.errors import InvariantError
-from p2penergy.messages import Commit, Prepare, PrePrepare, Status, ViewChange, VoteKind
+from p2penergy.messages import (
+    BlockRequest,
+    BlockResponse,
+    Commit,
+    Prepare,
+    PrePrepare,
+    Status,
+    ViewChange,
+    VoteKind,
+)
 
 
 @pytest.mark.parametrize("crash", ["before_persist", "before_send"])
@@ -198,3 +207,16 @@ def test_the_wait_after_a_lost_store_is_over_for_good_once_the_chain_is_past_it(
     bench.at(7)
     bench.deliver(bench.pre_prepare(7, bench.block(7)))
     assert bench.sent(Prepare) or bench.leader(7) == bench.me
+
+
+def test_blocks_that_bind_survive_among_many_stored_ones() -> None:
+    bench = Bench(leads=4).at(1)
+    prepared = bench.block(1, b"prepared")
+    bench.deliver(bench.pre_prepare(1, prepared))
+    bench.deliver(*(bench.prepare(member, 1, prepared.digest) for member in bench.others[:2]))
+    for i in range(20):
+        other = bench.block(1, b"other %d" % i)
+        bench.node.store.blocks[other.digest] = BlockRecord(1, other.digest, other.raw)
+    bench.restart()
+    bench.deliver(BlockRequest(1, prepared.digest), peer=bench.others[0])
+    assert [response.block for response in bench.sent(BlockResponse)] == [prepared.raw]
