@@ -66,6 +66,14 @@ def final_legs(terms: Terms, leader: bytes, energy: Book, wallet: Book) -> Stage
     return StageLegs(buyer_energy, leader_energy, seller_wallet, leader_wallet)
 
 
+def _expected(book: Book, origin: bytes, destination: bytes, amount: int) -> Book:
+    """The balances that the contract demands once `amount` has got from one to the other."""
+    balances = book.copy()
+    balances[origin] -= amount
+    balances[destination] += amount
+    return balances
+
+
 def check_conditions(
     terms: Terms, leader: bytes, energy: Book, wallet: Book, execution: StageLegs, final: StageLegs
 ) -> Mismatch | None:
@@ -76,42 +84,17 @@ def check_conditions(
     money, and the leader what it had.
     """
     seller, buyer, wh, nano = terms.seller, terms.buyer, terms.energy_wh, terms.amount_nano
-
-    def relayed(book: Book, who: bytes, origin: bytes, amount: int) -> int:
-        return book[who] - amount * (who == origin) + amount * (who == leader)
-
-    def passed_on(book: Book, who: bytes, origin: bytes, destination: bytes, amount: int) -> int:
-        return book[who] - amount * (who == origin) + amount * (who == destination)
-
+    relayed, delivered = _expected(energy, seller, leader, wh), _expected(energy, seller, buyer, wh)
+    collected, paid = _expected(wallet, buyer, leader, nano), _expected(wallet, buyer, seller, nano)
     demands = (
-        (1, execution.energy, energy[seller], relayed(energy, seller, seller, wh)),
-        (1, execution.leader_energy, energy[leader], relayed(energy, leader, seller, wh)),
-        (2, execution.wallet, wallet[buyer], relayed(wallet, buyer, buyer, nano)),
-        (2, execution.leader_wallet, wallet[leader], relayed(wallet, leader, buyer, nano)),
-        (
-            3,
-            final.energy,
-            relayed(energy, buyer, seller, wh),
-            passed_on(energy, buyer, seller, buyer, wh),
-        ),
-        (
-            3,
-            final.leader_energy,
-            relayed(energy, leader, seller, wh),
-            passed_on(energy, leader, seller, buyer, wh),
-        ),
-        (
-            4,
-            final.wallet,
-            relayed(wallet, seller, buyer, nano),
-            passed_on(wallet, seller, buyer, seller, nano),
-        ),
-        (
-            4,
-            final.leader_wallet,
-            relayed(wallet, leader, buyer, nano),
-            passed_on(wallet, leader, buyer, seller, nano),
-        ),
+        (1, execution.energy, energy[seller], relayed[seller]),
+        (1, execution.leader_energy, energy[leader], relayed[leader]),
+        (2, execution.wallet, wallet[buyer], collected[buyer]),
+        (2, execution.leader_wallet, wallet[leader], collected[leader]),
+        (3, final.energy, relayed[buyer], delivered[buyer]),
+        (3, final.leader_energy, relayed[leader], delivered[leader]),
+        (4, final.wallet, collected[seller], paid[seller]),
+        (4, final.leader_wallet, collected[leader], paid[leader]),
     )
     for condition, leg, before, after in demands:
         if leg.before != before:
