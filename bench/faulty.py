@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from p2penergy.blocks import Draft
+from p2penergy.consensus.ports import Application
 from p2penergy.digests import merkle_root
-from p2penergy.ledger import Ledger
 from p2penergy.messages import (
     Block,
     Commit,
@@ -44,7 +44,7 @@ class Equivocator:
         self._signer = signer
         self._chain_id = chain_id
         self._twins: dict[bytes, bytes] = {}
-        self.ledger: Ledger | None = None
+        self.application: Application | None = None
         """Set once the node is made: executing the second block needs its state."""
         self.equivocations = 0
 
@@ -101,10 +101,10 @@ class Equivocator:
 
     def _other_proposal(self, proposal: PrePrepare) -> bytes | None:
         block = decode_block(proposal.block)
-        ledger = self.ledger
-        if ledger is None or not block.transactions or ledger.height != block.header.height - 1:
+        application = self.application
+        if application is None or not block.transactions or application.height != block.header.height - 1:
             return None
-        other = _without_last(block, ledger)
+        other = _without_last(block, application)
         digest = header_digest(other.header)
         while len(self._twins) >= TWINS_REMEMBERED_MAX:
             del self._twins[next(iter(self._twins))]
@@ -116,7 +116,7 @@ class Equivocator:
         return encode(msgspec.structs.replace(vote, signature=signature))
 
 
-def _without_last(block: Block, ledger: Ledger) -> Block:
+def _without_last(block: Block, application: Application) -> Block:
     header, transactions = block.header, block.transactions[:-1]
     draft = Draft(
         height=header.height,
@@ -129,7 +129,7 @@ def _without_last(block: Block, ledger: Ledger) -> Block:
         transactions=transactions,
         parent_certificate=block.parent_certificate,
     )
-    outcome = ledger.execute(draft)
+    outcome = application.execute(draft)
     changed = msgspec.structs.replace(
         header,
         transactions_root=merkle_root(transactions),

@@ -11,13 +11,15 @@ from pathlib import Path
 import click
 import msgspec
 
+from bench.applications import BenchApplication
 from bench.faulty import SLOW_DELTAS, Equivocator
 from bench.tracing import TRACE_FILE, TracingMesh
 from p2penergy import home as homes
 from p2penergy import logs, loops
 from p2penergy.cli.start import serve
 from p2penergy.home import Home
-from p2penergy.node import Node, make_mesh
+from p2penergy.node import Node, OpenApplication, make_mesh
+from p2penergy.opening import open_ledger
 from p2penergy.store import Store
 from transport import FaultPlan, FaultyMesh, LinkFaults, LoopClock, Mesh
 
@@ -57,6 +59,14 @@ def fault_plan(home: Home, profile: Profile) -> FaultPlan | None:
     return plan
 
 
+def application(profile: Profile) -> OpenApplication:
+    """What opens the state machine that the profile names."""
+    if profile.application == "ledger":
+        return open_ledger
+    signed = profile.application == "signed"
+    return lambda home, store, checker: BenchApplication(home.genesis, checker, signed)
+
+
 async def run(home: Home, store: Store, profile: Profile) -> None:
     """Serve until standard input closes."""
     listening = make_mesh(home)
@@ -68,9 +78,9 @@ async def run(home: Home, store: Store, profile: Profile) -> None:
     if profile.fault == "equivocating":
         mesh = equivocator = Equivocator(mesh, home.signer, home.genesis.chain_id)
     tracer = TracingMesh(mesh) if profile.traced else None
-    node = Node(home, store, tracer or mesh)
+    node = Node(home, store, tracer or mesh, open_application=application(profile))
     if equivocator is not None:
-        equivocator.ledger = node.ledger
+        equivocator.application = node.ledger
     try:
         await serve(node, listening, until_stdin_closes=True)
     finally:

@@ -9,15 +9,13 @@ from typing import Any
 
 import msgspec
 
+from p2penergy.application import NodeApplication
 from p2penergy.digests import MerkleTree
-from p2penergy.ledger import Ledger, keys
+from p2penergy.ledger import keys
 from p2penergy.messages import (
     ANSWER_BYTES_MAX,
     Answer,
-    Certificate,
     Decided,
-    Digest,
-    Header,
     HeadersRequest,
     HeadersResponse,
     Message,
@@ -28,6 +26,7 @@ from p2penergy.messages import (
     decode_certificate,
     encode,
 )
+from p2penergy.proofs import ReceiptProof
 from p2penergy.store import Store
 from transport import Mesh
 
@@ -39,21 +38,11 @@ class UnknownTopicError(Exception):
     """No such topic, or nothing there; the text goes to the client."""
 
 
-class ReceiptProof(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """One header, the certificate that decided it, and a receipt's path: checkable by anybody."""
-
-    header: Header
-    certificate: Certificate
-    receipts_root: Digest
-    receipts_count: int
-    proven: ProvenReceipt
-
-
 class Answers:
     """Serves one node's store and status to its peers."""
 
     def __init__(
-        self, store: Store, ledger: Ledger, mesh: Mesh, status: Callable[[], dict[str, Any]]
+        self, store: Store, ledger: NodeApplication, mesh: Mesh, status: Callable[[], dict[str, Any]]
     ) -> None:
         self._store = store
         self._ledger = ledger

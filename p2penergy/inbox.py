@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from p2penergy.application import NodeApplication
 from p2penergy.consensus.effects import Adopted, Event, Received
 from p2penergy.consensus.replica import Replica
-from p2penergy.ledger import Ledger
 from p2penergy.messages import (
     Answer,
     BlockRequest,
@@ -65,7 +65,7 @@ class Inbox:
     def __init__(
         self,
         replica: Replica,
-        ledger: Ledger,
+        ledger: NodeApplication,
         verifier: Verifier,
         chain_id: bytes,
         drive: Callable[[Event], None],

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from p2penergy.answers import Answers
+from p2penergy.application import NodeApplication
 from p2penergy.config import parse_address
 from p2penergy.consensus.effects import Decision, Effects, Pending
 from p2penergy.consensus.replica import Replica
@@ -46,6 +47,9 @@ def make_mesh(home: Home) -> TcpMesh:
     )
 
 
+OpenApplication = Callable[[Home, Store, EcdsaChecker], NodeApplication]
+
+
 class Node:
     """One validator or observer."""
 
@@ -55,14 +59,16 @@ class Node:
         store: Store,
         mesh: Mesh,
         now_ms: Callable[[], int] = wall_clock_ms,
+        open_application: OpenApplication = open_ledger,
     ) -> None:
+        """`open_application` is the ledger's in every real network; see `p2penergy.application`."""
         self.home = home
         self.store = store
         self.mesh = mesh
         self._name = home.signer.participant_id
         settings = home.config.node
         checker = EcdsaChecker()
-        self.ledger = open_ledger(home, store, checker)
+        self.ledger = open_application(home, store, checker)
         self.verifier = Verifier(checker, settings.verify_threads)
         chain_id = home.genesis.chain_id
         self.replica = Replica(
@@ -74,12 +80,11 @@ class Node:
             store.restored(),
         )
         nodes = frozenset(bytes.fromhex(name) for name in home.config.peers)
-        self.replies = Replies(home.signer, chain_id, mesh, store, nodes)
+        self.replies = Replies(home.signer, chain_id, mesh, store, nodes, self.ledger.concerned)
         self.coordinator = Coordinator(self.replica, home.genesis.consensus, self._perform, now_ms)
         self.outbox = Outbox(store, mesh, self._everybody, self._publish, self._halt)
         self.requests = Requests(
             self.ledger,
-            chain_id,
             self.verifier,
             mesh,
             self._committee,

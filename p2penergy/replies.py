@@ -5,11 +5,10 @@ publishes a decision only after it is durable). Implements CONSENSUS section 8 a
 parties of LEDGER section 5.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from p2penergy.consensus.effects import Decision
 from p2penergy.digests import MerkleTree
-from p2penergy.ledger import concerned, parse
 from p2penergy.messages import ProvenReceipt, Reply, encode, header_digest, reply_statement
 from p2penergy.peers import participant_of
 from p2penergy.signing import Signer
@@ -21,13 +20,21 @@ class Replies:
     """Answers the clients of one node."""
 
     def __init__(
-        self, signer: Signer, chain_id: bytes, mesh: Mesh, store: Store, nodes: frozenset[bytes]
+        self,
+        signer: Signer,
+        chain_id: bytes,
+        mesh: Mesh,
+        store: Store,
+        nodes: frozenset[bytes],
+        concerned: Callable[[bytes], Iterable[bytes]],
     ) -> None:
+        """`concerned` tells the participants of a transaction; `nodes` are no clients of each other."""
         self._signer = signer
         self._chain_id = chain_id
         self._mesh = mesh
         self._store = store
         self._nodes = nodes
+        self._concerned = concerned
 
     def publish(self, decision: Decision) -> None:
         """Tell every connected party of a decided block."""
@@ -36,7 +43,7 @@ class Replies:
             peers.setdefault(participant_of(peer), []).append(peer)
         told: dict[bytes, list[int]] = {}
         for index, transaction in enumerate(decision.block.transactions):
-            for party in concerned(parse(transaction, self._chain_id).transaction):
+            for party in self._concerned(transaction):
                 for peer in peers.get(party, ()):
                     told.setdefault(peer, []).append(index)
         if told:

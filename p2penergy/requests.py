@@ -9,8 +9,9 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from p2penergy.ledger import Ledger, PoolResult, parse
-from p2penergy.messages import TEXT_CHARACTERS_MAX, MalformedMessageError, Message, Refused, Request, encode
+from p2penergy.application import NodeApplication
+from p2penergy.ledger import PoolResult
+from p2penergy.messages import TEXT_CHARACTERS_MAX, Message, Refused, Request, encode
 from p2penergy.verifier import Verifier
 from transport import Mesh
 
@@ -22,8 +23,7 @@ class Requests:
 
     def __init__(
         self,
-        ledger: Ledger,
-        chain_id: bytes,
+        ledger: NodeApplication,
         verifier: Verifier,
         mesh: Mesh,
         committee: Callable[[], Iterable[bytes]],
@@ -31,7 +31,6 @@ class Requests:
         answer_again: Callable[[bytes, bytes], bool],
     ) -> None:
         self._ledger = ledger
-        self._chain_id = chain_id
         self._verifier = verifier
         self._mesh = mesh
         self._committee = committee
@@ -52,7 +51,11 @@ class Requests:
         if not self._ledger.pool.check(transaction).accepted:
             self._admit(peer, transaction, relayed)
             return
-        submitter, *others = self._ledger.pool.signature_items(transaction)
+        items = self._ledger.pool.signature_items(transaction)
+        if not items:
+            self._admit(peer, transaction, relayed)
+            return
+        submitter, *others = items
 
         def checked(good: bool) -> None:
             if good:
@@ -83,11 +86,8 @@ class Requests:
         if relayed or result.code == "pending":
             # The same transaction came another way; its reply will come from the block.
             return
-        try:
-            key = parse(transaction, self._chain_id).transaction_id
-        except MalformedMessageError:
-            return
-        if not self._answer_again(peer, key):
+        key = self._ledger.transaction_id(transaction)
+        if key is not None and not self._answer_again(peer, key):
             self._mesh.send(peer, encode(Refused(key, result.code, result.sentence[:TEXT_CHARACTERS_MAX])))
 
     def _flush(self) -> None:

@@ -22,8 +22,8 @@ from p2penergy.ledger.pool import Pool
 from p2penergy.ledger.receipts import encode_receipt
 from p2penergy.ledger.records import MemberRecord, TipRecord, decode_record, encode_record
 from p2penergy.ledger.state import Changes, Scratch, State, Version
-from p2penergy.ledger.transactions import answer_key
-from p2penergy.messages import Stage
+from p2penergy.ledger.transactions import answer_key, concerned, parse
+from p2penergy.messages import MalformedMessageError, Stage
 from p2penergy.signing import SignatureChecker
 
 
@@ -113,6 +113,19 @@ class Ledger:
     def audit_totals(self) -> audit.Totals:
         """All energy and money on the ledger, for whoever checks that none is made or lost."""
         return audit.totals(self._genesis, self._state)
+
+    # ---- its clients -----------------------------------------------------------------------------
+
+    def transaction_id(self, data: bytes) -> bytes | None:
+        """The id of a transaction; None when it is malformed."""
+        try:
+            return parse(data, self._chain_id).transaction_id
+        except MalformedMessageError:
+            return None
+
+    def concerned(self, data: bytes) -> tuple[bytes, ...]:
+        """Whom a reply about a decided transaction goes to."""
+        return concerned(parse(data, self._chain_id).transaction)
 
     # ---- the port --------------------------------------------------------------------------------
 
