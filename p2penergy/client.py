@@ -9,10 +9,10 @@ import asyncio
 import contextlib
 import json
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from p2penergy.digests import TAG_REPLY, digest, merkle_path_leads_to
 from p2penergy.genesis import Genesis
@@ -29,8 +29,11 @@ from p2penergy.messages import (
     decode_message,
     encode,
 )
+from p2penergy.proofs import ProofError, check_proof, decode_proof
 from p2penergy.signing import RefusedSignatureError, SignatureChecker, check_message
 from transport import Mesh
+
+T = TypeVar("T")
 
 OPEN_REQUESTS_MAX = 100_000
 OPEN_QUERIES_MAX = 10_000
@@ -50,7 +53,7 @@ class ClientError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A receipt that the chain holds, as f+1 members say."""
+    """A receipt that the chain holds, as f+1 members say or a certificate proves."""
 
     height: int
     digest: bytes
@@ -216,21 +219,30 @@ class Client:
         Raises:
             ClientError: all that are connected have answered, and no f+1 of them agree.
         """
-        peers = sorted(self._mesh.connected() & self._keys.keys())
-        asked = [asyncio.ensure_future(self.query(peer, topic, argument)) for peer in peers]
         bodies: Counter[bytes] = Counter()
-        try:
-            for answer in asyncio.as_completed(asked):
+        async with self._ask_all(lambda peer: self.query(peer, topic, argument)) as answers:
+            for answer in answers:
                 with contextlib.suppress(ClientError):
                     body = await answer
                     bodies[body] += 1
                     if bodies[body] > self.fault_limit:
                         return body
-        finally:
-            for question in asked:
-                question.cancel()
-            await asyncio.gather(*asked, return_exceptions=True)
         raise ClientError(f"no {self.fault_limit + 1} validators agree on {topic}")
+
+    async def proven(self, transaction_id: bytes) -> Result:
+        """A decided transaction's receipt, proven by a certificate: one validator's answer is enough.
+
+        Raises:
+            ClientError: all that are connected have answered, and no proof holds.
+        """
+        reason = "none is connected"
+        async with self._ask_all(partial(self._proven_by, transaction_id)) as answers:
+            for answer in answers:
+                try:
+                    return await answer
+                except ClientError as error:
+                    reason = str(error)
+        raise ClientError(f"no validator proves the transaction: {reason}")
 
     async def query_json(self, peer: bytes, topic: str, argument: bytes = b"") -> Any:
         """The same, for topics that answer in JSON."""
@@ -288,6 +300,32 @@ class Client:
         for payload in _requests(transactions):
             for peer in up[:count]:
                 self._mesh.send(peer, payload)
+
+    @contextlib.asynccontextmanager
+    async def _ask_all(
+        self, ask: "Callable[[bytes], Coroutine[Any, Any, T]]"
+    ) -> "AsyncIterator[Iterator[asyncio.Future[T]]]":
+        """Ask every connected validator at once; the answers in their order of arrival."""
+        peers = sorted(self._mesh.connected() & self._keys.keys())
+        asked = [asyncio.ensure_future(ask(peer)) for peer in peers]
+        try:
+            yield asyncio.as_completed(asked)
+        finally:
+            for question in asked:
+                question.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+
+    async def _proven_by(self, transaction_id: bytes, peer: bytes) -> Result:
+        body = await self.query(peer, "proof", transaction_id)
+        try:
+            proof = decode_proof(body)
+            check_proof(proof, self._chain_id, self._keys, self._checker)
+        except (MalformedMessageError, ProofError) as error:
+            raise ClientError(str(error)) from None
+        header, proven = proof.header, proof.proven
+        if self._transaction_of(proven.receipt) != transaction_id:
+            raise ClientError("the receipt is another transaction's")
+        return Result(header.height, proof.certificate.digest, proven.index, proven.receipt)
 
     def _on_answer(self, peer: bytes, answer: Answer) -> None:
         asked, future = self._queries.get(answer.number, (None, None))
