@@ -6,7 +6,8 @@ answered once. Implements LEDGER section 5 and the validity of CONSENSUS section
 
 A proposer can see for itself that a transaction is malformed, unsigned, by a stranger, beyond its
 expiry or answered before, and no decline of it would tell anybody anything: such a block is invalid,
-or a bad proposer could fill the log, and make a client take an old answer for a new one.
+or a bad proposer could fill the log, and make a client take an old answer for a new one. So no
+transaction that was accepted ever has another receipt.
 """
 
 from p2penergy.blocks import InvalidBlockError
@@ -15,7 +16,15 @@ from p2penergy.ledger.context import BlockContext
 from p2penergy.ledger.contracts import create_trade
 from p2penergy.ledger.readings import decide_reading
 from p2penergy.ledger.receipts import Receipt
-from p2penergy.ledger.transactions import Contract, Reading, Submitted, answer_key, parse, submitter_of
+from p2penergy.ledger.transactions import (
+    Reading,
+    Submitted,
+    Transaction,
+    answer_key,
+    last_period,
+    parse,
+    submitter_of,
+)
 from p2penergy.messages import MalformedMessageError
 
 
@@ -32,15 +41,14 @@ def decide(block: BlockContext, submitted: Submitted) -> Receipt:
 
     Raises:
         InvalidBlockError: `unknown_submitter`, `bad_signature`, `answered_twice`,
-            `transaction_expired` or `expiry_too_far`.
+            `transaction_expired`, `expiry_too_far` or `reading_too_early`.
     """
     transaction = submitted.transaction
     submitter = submitter_of(transaction)
     member = query.member(block.scratch.get, submitter)
     if member is None:
         raise InvalidBlockError("unknown_submitter", f"{submitter.hex()} is not a member")
-    if isinstance(transaction, Contract):
-        _require_answerable(block, transaction)
+    _require_answerable(block, transaction)
     if not block.checker.check(member.public_key, submitted.signed, transaction.signature):
         said = f"transaction {submitted.transaction_id.hex()} is not signed by its submitter"
         raise InvalidBlockError("bad_signature", said)
@@ -49,14 +57,17 @@ def decide(block: BlockContext, submitted: Submitted) -> Receipt:
     return create_trade(block, transaction, submitted.transaction_id)
 
 
-def _require_answerable(block: BlockContext, contract: Contract) -> None:
-    period, expires = block.draft.period, contract.expires_period
+def _require_answerable(block: BlockContext, transaction: Transaction) -> None:
+    period, life_periods = block.draft.period, block.market.transaction_life_periods
+    expires = last_period(transaction, life_periods)
     if expires < period:
         said = f"a transaction expired in period {expires}, the block's is {period}"
         raise InvalidBlockError("transaction_expired", said)
-    if expires > period + block.market.transaction_life_periods:
+    if isinstance(transaction, Reading):
+        return
+    if expires > period + life_periods:
         said = f"a transaction expires in period {expires}, too far after the block's, {period}"
         raise InvalidBlockError("expiry_too_far", said)
-    if block.scratch.get(answer_key(contract)) is not None:
-        said = f"nonce {contract.nonce} of {contract.submitter.hex()} was answered before"
+    if block.scratch.get(answer_key(transaction)) is not None:
+        said = f"nonce {transaction.nonce} of {transaction.submitter.hex()} was answered before"
         raise InvalidBlockError("answered_twice", said)

@@ -20,6 +20,7 @@ from p2penergy.ledger.transactions import (
     Submitted,
     Transaction,
     answer_key,
+    last_period,
     parse,
     period_of,
     submitter_of,
@@ -57,7 +58,7 @@ class _Pending:
     data: bytes
     submitter: bytes
     period: int
-    expires_period: int | None
+    expires_period: int
     is_reading: bool
 
 
@@ -194,9 +195,14 @@ class Pool:
             if pending.data == data:
                 return PoolResult(False, "pending", "the transaction is pending already")
             return PoolResult(False, "other_pending", f"another transaction for {keys.text(key)} is pending")
-        if self._get(key) is not None:
+        if self._get(key) is not None or self._is_settled(transaction):
             return PoolResult(False, "answered", f"{keys.text(key)} was answered already")
         return None
+
+    def _is_settled(self, transaction: Transaction) -> bool:
+        if not isinstance(transaction, Reading):
+            return False
+        return self._get(keys.bill(transaction.meter, transaction.period)) is not None
 
     def _untimely(self, transaction: Transaction) -> PoolResult | None:
         now, period = query.tip(self._get).period, period_of(transaction)
@@ -204,13 +210,11 @@ class Pool:
         if period > latest:
             said = f"the transaction is about period {period}, at most {latest} is taken now"
             return PoolResult(False, "period_too_far", said)
-        if isinstance(transaction, Reading):
-            return None
-        expires = transaction.expires_period
+        expires = last_period(transaction, self._life_periods)
         if expires < now:
             said = f"the transaction expired in period {expires}, the ledger is at {now}"
             return PoolResult(False, "expired", said)
-        if expires > latest:
+        if isinstance(transaction, Contract) and expires > latest:
             said = f"the transaction expires in period {expires}, at most {latest} is taken now"
             return PoolResult(False, "expiry_too_far", said)
         return None
@@ -227,8 +231,8 @@ class Pool:
 
     def _insert(self, data: bytes, transaction: Transaction) -> None:
         submitter, key = submitter_of(transaction), answer_key(transaction)
+        expires = last_period(transaction, self._life_periods)
         is_reading = isinstance(transaction, Reading)
-        expires = None if isinstance(transaction, Reading) else transaction.expires_period
         pending = _Pending(data, submitter, period_of(transaction), expires, is_reading)
         self._pending[key] = pending
         self._lanes.setdefault(pending.period, _Lane()).add(key, pending)
@@ -270,7 +274,7 @@ class Pool:
         selected: list[bytes] = []
         left_bytes = bytes_max
         for pending in ordered:
-            if pending.expires_period is not None and pending.expires_period < period:
+            if pending.expires_period < period:
                 continue
             left_bytes -= len(pending.data) + _FRAMING_BYTES
             if left_bytes < 0 or len(selected) == BLOCK_TRANSACTIONS_MAX:
@@ -285,10 +289,6 @@ class Pool:
 
     def drop_expired(self, period: int) -> None:
         """Forget what no block of `period` or later may hold."""
-        over = [
-            key
-            for key, pending in self._pending.items()
-            if pending.expires_period is not None and pending.expires_period < period
-        ]
+        over = [key for key, pending in self._pending.items() if pending.expires_period < period]
         for key in over:
             self._remove(key)

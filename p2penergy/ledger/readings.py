@@ -34,7 +34,8 @@ def decide_reading(
     """Accept or decline a reading whose meter's signature holds.
 
     Raises:
-        InvalidBlockError: `answered_twice`: the very same reading was accepted before.
+        InvalidBlockError: `answered_twice` (the very same reading was accepted before) or
+            `reading_too_early` (it may be accepted later; a decline would contradict that).
     """
     refusal = _refusal(block, reading, transaction_id, member)
     if refusal is None:
@@ -56,14 +57,17 @@ def _refusal(
     block: BlockContext, reading: Reading, transaction_id: bytes, member: MemberRecord
 ) -> Refusal | None:
     period, largest_wh = block.draft.period, max(reading.import_wh, reading.export_wh)
+    if reading.period > period:
+        said = f"a reading of period {reading.period} in a block of period {period}"
+        raise InvalidBlockError("reading_too_early", said)
+    before = query.reading(block.scratch.get, reading.meter, reading.period)
+    settled = query.bill(block.scratch.get, reading.meter, reading.period)
+    accepted = before or settled
+    if accepted is not None and accepted.transaction_id == transaction_id:
+        raise InvalidBlockError("answered_twice", f"reading {transaction_id.hex()} was accepted before")
     if reading.period < period:
         return Refusal(Decline.READING_OUT_OF_ORDER, period, reading.period)
-    if reading.period > period:
-        return Refusal(Decline.READING_TOO_EARLY, period, reading.period)
-    before = query.reading(block.scratch.get, reading.meter, period)
     if before is not None:
-        if before.transaction_id == transaction_id:
-            raise InvalidBlockError("answered_twice", f"reading {transaction_id.hex()} was accepted before")
         return Refusal(Decline.READING_DOUBLED, max(before.import_wh, before.export_wh), largest_wh)
     both_wh = min(reading.import_wh, reading.export_wh)
     if both_wh:

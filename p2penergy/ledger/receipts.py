@@ -45,9 +45,8 @@ class Decline(IntEnum):
     WRONG_LEG = 13
     READING_DOUBLED = 20
     READING_OUT_OF_ORDER = 21
-    READING_TOO_EARLY = 22
-    ABOVE_RATED_POWER = 23
-    NOT_NETTED = 24
+    ABOVE_RATED_POWER = 22
+    NOT_NETTED = 23
 
 
 class Refusal(NamedTuple):
@@ -167,7 +166,6 @@ _SENTENCES: dict[Decline, _Sentence] = {
     Decline.WRONG_LEG: lambda e, f: f"the contract makes a balance {e}, the leader booked {f}",
     Decline.READING_DOUBLED: lambda e, f: f"the period has a reading of {e} Wh already, not {f}",
     Decline.READING_OUT_OF_ORDER: lambda e, f: f"period {f} is closed, the ledger is at {e}",
-    Decline.READING_TOO_EARLY: lambda e, f: f"period {f} is not open, the ledger is at {e}",
     Decline.ABOVE_RATED_POWER: lambda e, f: f"the connection carries {e} Wh in a period at most, not {f}",
     Decline.NOT_NETTED: lambda _e, f: f"import and export of a period are netted, {f} Wh are on both sides",
 }

@@ -64,6 +64,8 @@ class BillRecord(Record, frozen=True, gc=False):
     grid_import_nano: int
     grid_export_wh: int
     grid_export_nano: int
+    transaction_id: bytes
+    """The reading's."""
 
     @property
     def community_nano(self) -> int:

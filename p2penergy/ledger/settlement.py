@@ -87,4 +87,5 @@ def bill_of(reading: PeriodRecord, packet: PacketRecord | None, market: MarketRu
         grid_import_wh * market.retail_micro_per_kwh,
         grid_export_wh,
         grid_export_wh * market.feed_in_micro_per_kwh,
+        reading.transaction_id,
     )

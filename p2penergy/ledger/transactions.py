@@ -168,6 +168,13 @@ def answer_key(transaction: Transaction) -> bytes:
     return keys.nonce(transaction.submitter, transaction.nonce)
 
 
+def last_period(transaction: Transaction, life_periods: int) -> int:
+    """The last period in which a block may hold the transaction; its answer is remembered until then."""
+    if isinstance(transaction, Reading):
+        return transaction.period + life_periods
+    return transaction.expires_period
+
+
 def concerned(transaction: Transaction) -> tuple[bytes, ...]:
     """Whom a reply about the transaction goes to, ascending."""
     if isinstance(transaction, Reading):

@@ -201,7 +201,7 @@ GOLDEN_ROOTS = [  # (state root, receipts root) of each block
         "c906dfdfc3c7f3274770eaad1b6928d68f448a6b303f2b4408d552efe01e4b10",
     ),
     (
-        "269cdb0cda16573c217d1564b46c93c351a23d75c5910a8e0894bde609b7db6e",
+        "111caa5903975487044ba4cd107815b2fc67840ed5d922222e2912c563eceff5",
         "6d35045d735af6769d6b22239a83456e3a9cb9319d2e88d70be538142b21873c",
     ),
 ]

@@ -188,6 +188,18 @@ def test_periods_too_far() -> None:
     assert code(village, village.reading(1, export_wh=5, period=197)) == "period_too_far"
 
 
+def test_readings_of_closed_periods() -> None:
+    village = Village(market={"transaction_life_periods": 1})
+    raw, missed = village.reading(1, export_wh=5), village.reading(2, export_wh=5)
+    village.block(raw)
+    village.next_period()
+    assert code(village, raw) == "answered"
+    taken(village, missed)
+    village.next_period()
+    assert len(village.ledger.pool) == 0
+    assert code(village, missed) == "expired"
+
+
 def test_what_expires_while_it_waits_is_dropped() -> None:
     village = Village()
     terms = village.terms(1, 3, 5)

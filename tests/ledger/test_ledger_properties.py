@@ -31,6 +31,7 @@ class Life(RuleBasedStateMachine):
         self.sent: list[bytes] = []
         self.waiting: list[bytes] = []
         self.executed: set[bytes] = set()
+        self.accepted: set[bytes] = set()
         self.trades = 0
 
     def send(self, raw: bytes) -> None:
@@ -141,6 +142,9 @@ class Life(RuleBasedStateMachine):
     def check(self, outcome: LedgerOutcome) -> None:
         for index, raw in enumerate(outcome.receipts):
             receipt = decode_receipt(raw)
+            assert receipt.transaction_id not in self.accepted
+            if receipt.accepted:
+                self.accepted.add(receipt.transaction_id)
             written = [version.key for version in outcome.versions if version.index == index]
             if not receipt.accepted:
                 # Scores, and the note that the nonce was answered.

@@ -54,14 +54,37 @@ def test_the_very_same_reading_is_answered_once(same_block: bool) -> None:
     assert refused.value.code == "answered_twice"
 
 
-def test_out_of_order_and_too_early() -> None:
+def test_out_of_order() -> None:
     village = Village()
-    late, early = village.block(
-        village.reading(1, export_wh=5, period=99), village.reading(1, export_wh=5, period=101)
-    )
+    late = village.one(village.reading(1, export_wh=5, period=99))
     assert (late.code, late.expected, late.found) == (Decline.READING_OUT_OF_ORDER, 100, 99)
-    assert (early.code, early.expected, early.found) == (Decline.READING_TOO_EARLY, 100, 101)
     assert village.ledger.audit_totals().minted_wh == 0
+
+
+def refused(village: Village, raw: bytes) -> str:
+    with pytest.raises(InvalidBlockError) as error:
+        village.block(raw)
+    return error.value.code
+
+
+def test_a_reading_waits_for_its_period() -> None:
+    village = Village()
+    early = village.reading(1, export_wh=5, period=101)
+    assert refused(village, early) == "reading_too_early"
+    (receipt,) = village.next_period(early)
+    assert receipt.accepted
+
+
+def test_a_settled_reading_is_not_answered_again() -> None:
+    village = Village(market={"transaction_life_periods": 2})
+    raw, other = village.reading(1, export_wh=5), village.reading(1, export_wh=6)
+    village.block(raw)
+    for _ in range(2):
+        village.next_period()
+        assert refused(village, raw) == "answered_twice"
+        assert village.one(other).code is Decline.READING_OUT_OF_ORDER
+    village.next_period()
+    assert refused(village, raw) == refused(village, other) == "transaction_expired"
 
 
 def test_a_closed_period_stays_closed() -> None:

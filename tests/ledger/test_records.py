@@ -38,9 +38,9 @@ def test_nothing_held_leaves_no_entry() -> None:
 
 
 def test_a_bill_has_three_lines() -> None:
-    bill = BillRecord(10, 0, 4, 400, 0, 0, 6, 900, 0, 0)
+    bill = BillRecord(10, 0, 4, 400, 0, 0, 6, 900, 0, 0, bytes(32))
     assert (bill.total_nano, bill.community_nano, bill.grid_nano) == (1300, 400, 900)
-    assert BillRecord(0, 9, 0, 0, 5, 500, 0, 0, 4, 80).total_nano == -580
+    assert BillRecord(0, 9, 0, 0, 5, 500, 0, 0, 4, 80, bytes(32)).total_nano == -580
 
 
 def test_what_ends_and_when() -> None:

@@ -1,11 +1,18 @@
 from village import PRICE, Village, with_readings
 
-from p2penergy.ledger import BLOCK_INDEX, keys, query
+from p2penergy.ledger import BLOCK_INDEX, keys, parse, query
 from p2penergy.ledger.records import BillRecord, PacketRecord, PeriodRecord
 from p2penergy.ledger.settlement import EXPIRED_PER_BLOCK, bill_of
 from p2penergy.ledger.transactions import EnergyType
 
 RETAIL, FEED_IN = 290_000, 120_000
+
+
+def reading_id(village: Village, meter: int) -> bytes:
+    """Of the reading that `with_readings` gave to a meter."""
+    exports = meter in (1, 2)
+    raw = village.reading(meter, 1000 * (not exports), 1000 * exports, period=100)
+    return parse(raw, village.chain_id).transaction_id
 
 
 def test_what_no_neighbour_takes_or_gives_is_the_retailers() -> None:
@@ -14,12 +21,14 @@ def test_what_no_neighbour_takes_or_gives_is_the_retailers() -> None:
     village.next_period()
     get = village.ledger.get
     assert query.bill(get, village.ids[1], 100) == BillRecord(
-        0, 1000, 0, 0, 400, 400 * PRICE, 0, 0, 600, 600 * FEED_IN
+        0, 1000, 0, 0, 400, 400 * PRICE, 0, 0, 600, 600 * FEED_IN, reading_id(village, 1)
     )
     assert query.bill(get, village.ids[3], 100) == BillRecord(
-        1000, 0, 400, 400 * PRICE, 0, 0, 600, 600 * RETAIL, 0, 0
+        1000, 0, 400, 400 * PRICE, 0, 0, 600, 600 * RETAIL, 0, 0, reading_id(village, 3)
     )
-    assert query.bill(get, village.ids[2], 100) == BillRecord(0, 1000, 0, 0, 0, 0, 0, 0, 1000, 1000 * FEED_IN)
+    assert query.bill(get, village.ids[2], 100) == BillRecord(
+        0, 1000, 0, 0, 0, 0, 0, 0, 1000, 1000 * FEED_IN, reading_id(village, 2)
+    )
     assert query.bill(get, village.ids[0], 100) is None
 
 
@@ -112,5 +121,5 @@ def test_the_bill_of_a_household() -> None:
     reading = PeriodRecord(0, 10, bytes(32), 0, 0)
     packet = PacketRecord(EnergyType.SOLAR, 10, 4, 99)
     bill = bill_of(reading, packet, village.genesis.market)
-    assert bill == BillRecord(0, 10, 0, 0, 4, 99, 0, 0, 6, 6 * FEED_IN)
+    assert bill == BillRecord(0, 10, 0, 0, 4, 99, 0, 0, 6, 6 * FEED_IN, bytes(32))
     assert bill.sold_wh + bill.grid_export_wh == bill.export_wh
