@@ -106,7 +106,7 @@ class MemoryStore(Reader):
                 raise StoreError(f"The ledger can't be written: {self._fault}.")
             for records in submissions:
                 self._rows.write(records)
-        except StoreError:
+        except Exception:
             self._disk.execute("ROLLBACK")
             raise
         self._disk.execute("COMMIT")

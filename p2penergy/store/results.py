@@ -84,15 +84,21 @@ def encode_results(
     versions: Sequence[Version],
     previous: Mapping[bytes, int | None],
 ) -> bytes:
-    """The stored bytes; `previous` has every key of `versions`."""
+    """The stored bytes; `previous` has every key of `versions`.
+
+    Raises:
+        ValueError: a version names a transaction that there is not.
+    """
     entries: list[_Receipt | _First | _Further] = []
     numbers: dict[bytes, int] = {}
-    waiting = map(_Receipt, transaction_ids, receipts)
+    waiting = [_Receipt(*pair) for pair in zip(transaction_ids, receipts, strict=True)]
     answered = -1
     for version in versions:
-        while answered < version.index:
-            answered += 1
-            entries.append(next(waiting))
+        if version.index > answered:
+            if version.index >= len(waiting):
+                raise ValueError(f"a version of transaction {version.index}, of {len(waiting)}")
+            entries.extend(waiting[answered + 1 : version.index + 1])
+            answered = version.index
         number = numbers.get(version.key)
         if number is None:
             numbers[version.key] = len(numbers)
@@ -101,7 +107,7 @@ def encode_results(
             )
         else:
             entries.append(_Further(number, version.index, int(version.stage), version.value))
-    entries.extend(waiting)
+    entries.extend(waiting[answered + 1 :])
     return zlib.compress(_encoder.encode(entries), _LEVEL)
 
 

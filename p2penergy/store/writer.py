@@ -106,7 +106,8 @@ class Writer:
         try:
             if self._failure is None and any(records for records, _, _ in batch):
                 self._commit(batch)
-        except (sqlite3.Error, StoreError) as error:
+        except Exception as error:
+            # Whatever it was: the thread must live on to tell all who wait.
             self._poison(error)
         for _, _, done in batch:
             self._acknowledge(done)
@@ -120,23 +121,29 @@ class Writer:
         self._connection.execute("COMMIT")
         self.commits += 1
 
-    def _poison(self, error: sqlite3.Error | StoreError) -> None:
-        if isinstance(error, sqlite3.Error):
-            failure = StoreError(
-                f"The ledger {self._path} can't be written: {error}. Nothing more is stored or sent. "
-                "Check the disk (space, health), then start the node again."
-            )
-            if isinstance(error, sqlite3.DatabaseError) and "malformed" in str(error):
-                failure = StoreError(f"The ledger {self._path} is damaged: {error}. {REFETCH}")
-            failure.__cause__ = error
-        else:
-            failure = error
+    def _poison(self, error: Exception) -> None:
+        failure = self._failure_of(error)
         with self._changed:
             self._failure = failure
         try:
             self._connection.execute("ROLLBACK")
         except sqlite3.Error:
             _log.debug("no rollback after a failed write: SQLite has done it already")
+
+    def _failure_of(self, error: Exception) -> StoreError:
+        if isinstance(error, StoreError):
+            return error
+        if not isinstance(error, sqlite3.Error):
+            said = f"A record can't be stored, by a fault of the program: {type(error).__name__}: {error}."
+            remedy = "Please report it."
+        elif "malformed" in str(error):
+            said, remedy = f"The ledger {self._path} is damaged: {error}.", REFETCH
+        else:
+            said = f"The ledger {self._path} can't be written: {error}."
+            remedy = "Check the disk (space, health), then start the node again."
+        failure = StoreError(f"{said} Nothing more is stored or sent. {remedy}")
+        failure.__cause__ = error
+        return failure
 
     def _acknowledge(self, done: Done) -> None:
         try:

@@ -151,6 +151,24 @@ def test_a_parent_certificate_without_a_quorum(chain: SmallChain) -> None:
     assert any("the certificate of the parent: 2 members signed it" in each for each in findings), findings
 
 
+def test_a_parent_certificate_of_another_block(chain: SmallChain) -> None:
+    chain.chain.tip_certificate = chain.certificate(VoteKind.COMMIT, 2, chain.chain.tip_slot, bytes(32))
+    chain.decide(chain.build([]))
+    assert any("the certificate of the parent: it decides another block" in each for each in found(chain))
+
+
+@pytest.mark.parametrize("height", [1, 3])
+def test_a_parent_certificate_too_many_or_too_few(tmp_path: Path, height: int) -> None:
+    chain = SmallChain(tmp_path / "home")
+    chain.grow(height - 1)
+    chain.chain.tip_certificate = (
+        None if height > 1 else chain.certificate(VoteKind.COMMIT, 0, 0, chain.chain_id)
+    )
+    chain.decide(chain.build([]))
+    said = "it is missing" if height > 1 else "genesis has none"
+    assert any(f"the certificate of the parent: {said}" in each for each in found(chain))
+
+
 def test_an_unsigned_transaction_cannot_be_executed(chain: SmallChain) -> None:
     chain.grow(3)
     *_, reading = chain.readings()

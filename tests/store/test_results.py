@@ -34,6 +34,11 @@ def test_all_comes_back_in_its_order(
     assert found.versions == [Written(v.key, v.index, v.stage, v.value) for v in versions]
 
 
+def test_a_version_of_no_transaction_is_refused() -> None:
+    with pytest.raises(ValueError, match="a version of transaction 1, of 1"):
+        encode_results([b""], [b""], [SampleVersion(b"a", 1, 2, None)], {b"a": None})
+
+
 @pytest.mark.parametrize(
     "data",
     [

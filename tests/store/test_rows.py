@@ -83,6 +83,8 @@ def test_a_decision_drops_the_other_blocks_of_its_height(store: MemoryStore) -> 
     store.persist_now([right])
     assert store.block(1) == (right.block, right.certificate)
     assert list(store.restored().blocks) == [undecided(2, 1)]
+    heights = store._disk.execute("SELECT height FROM blocks ORDER BY id").fetchall()
+    assert heights == [(2,), (1,)]
 
 
 def test_a_block_known_before_its_decision_is_stored_once(store: MemoryStore) -> None:

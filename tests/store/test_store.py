@@ -70,6 +70,17 @@ def test_the_slot_of_a_loss_is_remembered_over_restarts(path: Path) -> None:
     store.close()
 
 
+def test_a_damaged_slot_of_a_loss_is_not_believed(path: Path) -> None:
+    Store.create(path, CHAIN, amnesia_slot=77).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE about SET value = '7' WHERE name = 'amnesia_slot'")
+    connection.close()
+    store = Store.open(path, CHAIN)
+    with pytest.raises(StoreError, match="table about"):
+        store.restored()
+    store.close()
+
+
 def test_another_chain_and_another_schema_are_refused(path: Path) -> None:
     Store.create(path, CHAIN).close()
     with pytest.raises(StoreError, match=f"belongs to the chain {CHAIN.hex()}"):

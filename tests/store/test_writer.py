@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from store_samples import CHAIN, decided, vote
+from store_samples import CHAIN, SampleVersion, decided, vote
 
 from p2penergy.consensus.effects import Record
 from p2penergy.store import FILE_NAME, Persistence, Store, StoreBusyError, StoreError
@@ -128,6 +128,16 @@ def test_a_callback_that_raises_harms_nobody_else(path: Path, caplog: pytest.Log
     store.close()
 
 
+def test_a_record_that_cannot_be_stored_is_told_and_stops_all(path: Path) -> None:
+    store = Store.create(path, CHAIN)
+    with pytest.raises(StoreError, match="can't be stored, by a fault of the program: ValueError"):
+        store.persist_now([decided(1, (SampleVersion(b"key", 99, 2, b""),))])
+    with pytest.raises(StoreError, match="can't be stored"):
+        store.persist_now([vote(1, 1)])
+    assert store.tip() == 0
+    store.close()
+
+
 class FailingSync:
     """A connection whose next COMMIT fails as SQLite reports a failing fsync."""
 
@@ -157,12 +167,31 @@ def test_after_a_failing_fsync_nothing_is_ever_acknowledged(path: Path) -> None:
     gate.release()
     with pytest.raises(StoreError, match=r"can't be written: disk I/O error\. Nothing more is stored"):
         store.persist_now([vote(1, 4)])
-    # The disk is well again, but what it holds nobody knows: the same error for ever.
+    # The disk is well again, but what it holds nobody knows: the same error for ever, and at once.
     with pytest.raises(StoreError, match="disk I/O error"):
-        store.persist_now([vote(1, 5)])
+        store.submit([vote(1, 5)], told.append)
     assert [type(each) for each in told] == [StoreError, StoreError]
     assert store.votes(1) == [vote(1, 1)]
     store.close()
+
+
+def test_what_queued_behind_a_failure_is_not_written_either(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "GROUP_SUBMISSIONS_MAX", 1)
+    store = Store.create(path, CHAIN)
+    connection = FailingSync(store._writer._connection)
+    store._writer._connection = connection
+    connection.failing = True
+    gate, told = Gate(store), []
+    for view in (1, 2, 3):
+        store.submit([vote(1, view)], told.append)
+    gate.release()
+    store.close()
+    assert [type(each) for each in told] == [StoreError] * 3
+    again = Store.open(path, CHAIN)
+    assert again.votes(1) == []
+    again.close()
 
 
 CHILD = """
