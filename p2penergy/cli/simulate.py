@@ -4,6 +4,7 @@ Lives here: the command, its progress bar and its report. Never here: simulating
 of CONSENSUS sections 10 to 12.
 """
 
+import gc
 import json
 import sys
 from collections import Counter
@@ -27,6 +28,7 @@ from p2penergy.simulation.shrinking import shrink
 
 JOBS_MAX = 256
 CHUNK_SEEDS = 16
+GC_OBJECTS = 100_000
 TWINS = "twins"
 """The profile whose seeds number all Twins scenarios: 0..262143 is all of them for 4 members."""
 
@@ -92,6 +94,11 @@ def plan_for(seed: int, members: int, profile: str) -> Plan:
     return draw_plan(seed, members, profile_named(profile))
 
 
+def spare_collector() -> None:
+    """Collect cycles less often: a run makes many small objects and lasts milliseconds."""
+    gc.set_threshold(GC_OBJECTS)
+
+
 def run_seed(seed: int, members: tuple[int, ...], profile: str, without: tuple[int, ...] = ()) -> Result:
     """One run of a campaign; seeds take turns with the sizes."""
     plan = plan_for(seed, members[seed % len(members)], profile)
@@ -102,10 +109,11 @@ def run_seed(seed: int, members: tuple[int, ...], profile: str, without: tuple[i
 def _results(seeds: range, members: tuple[int, ...], profile: str, jobs: int) -> Iterator[Iterable[Result]]:
     work = partial(run_seed, members=members, profile=profile)
     if jobs == 1:
+        spare_collector()
         yield map(work, seeds)
         return
     # Workers start afresh: a fork would copy whatever threads this process has.
-    with get_context("spawn").Pool(jobs) as pool:
+    with get_context("spawn").Pool(jobs, initializer=spare_collector) as pool:
         yield pool.imap(work, seeds, chunksize=CHUNK_SEEDS)
 
 

@@ -20,7 +20,7 @@ from p2penergy.genesis import Genesis
 from p2penergy.messages import Stage
 
 PERIOD_SLOTS = 4
-CHAIN_LINKS = 256
+CHAIN_LINKS = 64
 ADD = b"add "
 JOIN = b"join"
 LEAVE = b"quit"

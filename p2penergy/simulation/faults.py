@@ -93,6 +93,20 @@ class Masked:
 
 
 @dataclass(frozen=True, slots=True)
+class Storm:
+    """Masks in several slots in a row: the views of one height fail in different ways."""
+
+    first_slot: int
+    slots: int
+    density_ppm: int
+
+    def install(self, world: World) -> None:
+        """See `Atom`."""
+        for slot in range(self.first_slot, self.first_slot + self.slots):
+            Masked(slot, self.density_ppm).install(world)
+
+
+@dataclass(frozen=True, slots=True)
 class Split:
     """The seats fall into groups that do not reach each other."""
 

@@ -29,6 +29,7 @@ from p2penergy.messages import (
     SyncResponse,
     ViewChange,
     Vote,
+    certificate_digest,
     decode_block,
     decode_message,
     encode,
@@ -159,9 +160,16 @@ class TwoFaced(Lie):
         other = self.signed(
             msgspec.structs.replace(message, digest=known.digest, block=known.raw, signature=_NO_SIGNATURE)
         )
+        late_ms = self.node.world.settings.alpha_ms // 2
+        both = [
+            Parcel(parcel.seat, other, self.dice.below(late_ms))
+            for parcel in parcels
+            if self.dice.chance(300_000)
+        ]
         for parcel in parcels:
             if self.dice.chance(500_000):
                 parcel.message = other
+        parcels = [*parcels, *both]
         votes = (self.signed(Prepare(*place, _NO_SIGNATURE)), self.signed(Commit(*place, _NO_SIGNATURE)))
         return [*parcels, *(extra for vote in votes for extra in self.to_all(vote))]
 
@@ -200,11 +208,14 @@ class FalseViewChange(Lie):
         super().__init__(node)
         self._mode = self.dice.pick(("none", "stale", "height", "claim"))
         self._certificates: deque[Certificate] = deque(maxlen=8)
+        self._proposed: deque[tuple[int, bytes]] = deque(maxlen=8)
 
     def hears(self, message: Message, raw: bytes) -> None:
         """See `Lie`."""
         if isinstance(message, ViewChange | PrePrepare) and message.certificate is not None:
             self._certificates.append(message.certificate)
+        if isinstance(message, PrePrepare):
+            self._proposed.append((message.height, message.digest))
 
     def twist(self, message: Message, parcels: list[Parcel]) -> list[Parcel]:
         """See `Lie`."""
@@ -219,8 +230,9 @@ class FalseViewChange(Lie):
 
     def _false(self, message: ViewChange) -> ViewChange:
         if self._mode == "claim":
-            claimed = (max(0, message.view - 1), bytes([self.node.member]) * 32)
-            return self._with(message, *claimed, message.certificate)
+            known = [digest for height, digest in self._proposed if height == message.height]
+            digest = known[0] if known else bytes([self.node.member]) * 32
+            return self._with(message, max(0, message.view - 1), digest, None)
         if self._mode == "none" or not self._certificates:
             return self._with(message, None, None, None)
         same = [c for c in self._certificates if (c.height == message.height) == (self._mode == "stale")]
@@ -244,7 +256,7 @@ class OmittedHighest(Lie):
     def __init__(self, node: "ByzantineNode") -> None:
         super().__init__(node)
         self._changes: dict[tuple[int, int], dict[bytes, ViewChange]] = {}
-        self._mode = self.dice.pick(("fresh", "drop", "twice", "lower", "bare"))
+        self._mode = self.dice.pick(("fresh", "drop", "twice", "lower", "bare", "claim"))
         self._done: set[tuple[int, int]] = set()
 
     def hears(self, message: Message, raw: bytes) -> None:
@@ -271,7 +283,17 @@ class OmittedHighest(Lie):
         known = self.another_block(slot, self.dice.chance(500_000))
         if known is None:
             return ()
-        own = self.signed(ViewChange(self.node.participant, height, view, None, None, _NO_SIGNATURE))
+        claims = self._mode == "claim"
+        own = self.signed(
+            ViewChange(
+                self.node.participant,
+                height,
+                view,
+                view - 1 if claims else None,
+                known.digest if claims else None,
+                _NO_SIGNATURE,
+            )
+        )
         proposal = PrePrepare(
             self.node.participant,
             height,
@@ -387,6 +409,22 @@ class WrongRoot(Lie):
         value = value + 1 if isinstance(value, int) else bytes([value[0] ^ 1]) + value[1:]
         header = msgspec.structs.replace(block.header, **{name: value})
         raw = encode(msgspec.structs.replace(block, header=header))
+        wrong = self.signed(msgspec.structs.replace(message, digest=header_digest(header), block=raw))
+        for parcel in parcels:
+            parcel.message = wrong
+        return parcels
+
+
+class Orphan(Lie):
+    """Proposes blocks without the certificate of their parent."""
+
+    def twist(self, message: Message, parcels: list[Parcel]) -> list[Parcel]:
+        """See `Lie`."""
+        if not isinstance(message, PrePrepare):
+            return parcels
+        block = decode_block(message.block)
+        header = msgspec.structs.replace(block.header, parent_certificate_digest=certificate_digest(None))
+        raw = encode(msgspec.structs.replace(block, header=header, parent_certificate=None))
         wrong = self.signed(msgspec.structs.replace(message, digest=header_digest(header), block=raw))
         for parcel in parcels:
             parcel.message = wrong
@@ -511,6 +549,7 @@ LIES: dict[str, Callable[["ByzantineNode"], Lie]] = {
     "early-decision": EarlyDecision,
     "off-by-one": OffByOne,
     "wrong-root": WrongRoot,
+    "orphan": Orphan,
     "replay": Replay,
     "other-chain": OtherChain,
     "stranger": Stranger,

@@ -85,6 +85,11 @@ class SimNode:
         return self.replica is not None
 
     @property
+    def votes_at_once(self) -> bool:
+        """Whether what it sends for the first time was decided on in the same moment."""
+        return self.disk_ms == 0 and self.incarnation == 1
+
+    @property
     def participant(self) -> bytes:
         """The member's id."""
         return self.world.ring.signers[self.member].participant_id
@@ -190,6 +195,7 @@ class SimNode:
         replica = self.replica
         if replica is None:
             return
+        height = replica.height
         try:
             effects = step(replica)
         except InvariantError:
@@ -200,7 +206,8 @@ class SimNode:
             return
         for refusal in effects.refused:
             self.refused[refusal.code] += 1
-            if cause is not None:
+            # A new height brings up messages held for it: their refusals are not the cause's.
+            if cause is not None and replica.height == height:
                 self.world.watch.refused(self, cause[0], cause[1], cause[2], refusal.code)
         for evidence in effects.evidence:
             self.world.watch.evidence(self, evidence)
@@ -246,9 +253,6 @@ class SimNode:
     def _perform(self, effects: Effects) -> None:
         if effects.persist:
             self._commit(effects)
-        for decision in effects.decided:
-            # Durable by now: the judges must know of it before they see what is sent on top of it.
-            self.world.watch.decided(self, decision)
         for send in effects.send:
             self._boundary("send")
             self.transmit(send)
@@ -263,10 +267,16 @@ class SimNode:
             order.count -= 1
             if order.count <= 0:
                 if order.survives_commit:
-                    self.disk.commit(effects.persist)
+                    self._write(effects)
                 raise CrashError
-        self.disk.commit(effects.persist)
+        self._write(effects)
         self._boundary("durable")
+
+    def _write(self, effects: Effects) -> None:
+        self.disk.commit(effects.persist)
+        for decision in effects.decided:
+            # Durable by now: the judges must know of it before they see what is sent on top of it.
+            self.world.watch.decided(self, decision)
 
     def _boundary(self, action: str) -> None:
         order = self.crash_order
@@ -290,9 +300,9 @@ class SimNode:
         raw = encode(send.message)
         self.world.watch.sending(self, send.message, raw)
         targets = self.targets(send)
-        self.world.trace.say(
-            self.world.now_ms, self.name, send.message, "to", self.world.names(targets, self)
-        )
+        if self.world.trace.readable:
+            names = self.world.names(targets, self)
+            self.world.trace.say(self.world.now_ms, self.name, send.message, "to", names)
         for seat in targets:
             if seat != self.seat:
                 self.post(seat, send.message, raw)

@@ -105,6 +105,17 @@ class Oracle:
         read_after = max(0, height - self._rules.lag_blocks - max(1, self._rules.settle_blocks))
         return frozenset(self._application.volunteers(stage, read_after))
 
+    def certificate_fault(self, certificate: Certificate, kind: VoteKind) -> str | None:
+        """What is wrong with a certificate of a height at most one above the tip."""
+        return certificate_fault(
+            certificate,
+            kind,
+            self.committee(certificate.height),
+            self._chain_id,
+            self._application.public_key,
+            self._checker,
+        )
+
     def quorum(self, height: int) -> int:
         """Q of a height."""
         return quorum(len(self.committee(height)))
@@ -120,14 +131,7 @@ class Oracle:
             raise ViolationError("certificate", f"{who} decided {height} on a certificate of another block")
         if height > self.height + 1:
             raise ViolationError("one chain", f"{who} decided {height} above a gap")
-        fault = certificate_fault(
-            certificate,
-            VoteKind.COMMIT,
-            self.committee(height),
-            self._chain_id,
-            self._application.public_key,
-            self._checker,
-        )
+        fault = self.certificate_fault(certificate, VoteKind.COMMIT)
         if fault is not None:
             raise ViolationError("certificate", f"{who} decided {height}: {fault}")
         known = self.at(height)
@@ -162,14 +166,7 @@ class Oracle:
         parent = self.chain[height - 2]
         if certificate is None or certificate.digest != parent.digest or certificate.height != height - 1:
             raise ViolationError("one chain", f"{who}: block {height} carries no certificate of its parent")
-        fault = certificate_fault(
-            certificate,
-            VoteKind.COMMIT,
-            self.committee(height - 1),
-            self._chain_id,
-            self._application.public_key,
-            self._checker,
-        )
+        fault = self.certificate_fault(certificate, VoteKind.COMMIT)
         if fault is not None:
             raise ViolationError("certificate", f"{who}: parent certificate in {height}: {fault}")
 

@@ -30,10 +30,15 @@ from p2penergy.simulation.faults import (
     Slow,
     SlowDisk,
     Split,
+    Storm,
 )
 from p2penergy.simulation.settings import Settings
 
 ATOMS_MAX = 6
+LIES_MAX = 3
+SAFETY_SLOTS_MIN = 3
+SHARP_LIES = ("two-faced", "yes", "false-view-change", "omitted-highest")
+"""The lies that aim at a fork; half of all drawn lies are of these."""
 CRASH_ACTIONS = ("commit", "durable", "send", "sent", "decided")
 
 
@@ -48,11 +53,11 @@ class Profile:
     name: str
     families: tuple[str, ...]
     byzantine_ppm: int = 0
-    safety_slots: int = 5
+    safety_slots_max: int = 5
     settings: Settings = field(default_factory=Settings)
 
 
-_NETWORK = ("mask", "mask", "mask", "loss", "late", "double", "split", "deaf", "slow", "isolate", "noise")
+_NETWORK = ("storm", "mask", "mask", "loss", "late", "double", "split", "deaf", "slow", "isolate", "noise")
 _PROCESS = ("crash", "crash", "restart_all", "pause", "lose_store", "disk_fails", "slow_disk")
 _CLOCK = ("skew", "skew", "clock_step", "drift", "freeze")
 
@@ -61,8 +66,10 @@ PROFILES: dict[str, Profile] = {
     for profile in (
         Profile("calm", ()),
         Profile("network", _NETWORK),
-        Profile("mask", ("mask",), safety_slots=6),
+        Profile("mask", ("storm", "mask"), safety_slots_max=7),
+        Profile("fork", ("storm",), byzantine_ppm=1_000_000, safety_slots_max=7),
         Profile("process", _PROCESS),
+        Profile("restart", ("crash", "crash", "crash", "mask"), byzantine_ppm=700_000),
         Profile("clock", (*_CLOCK, "mask")),
         Profile("byzantine", ("mask", "split", "late"), byzantine_ppm=1_000_000),
         Profile("chaos", (*_NETWORK, *_PROCESS, *_CLOCK), byzantine_ppm=500_000),
@@ -70,17 +77,17 @@ PROFILES: dict[str, Profile] = {
             "membership",
             (*_NETWORK, "crash"),
             byzantine_ppm=250_000,
-            safety_slots=9,
-            settings=Settings(outsiders=2, committee_size_min=1, membership=True),
+            safety_slots_max=9,
+            settings=Settings(outsiders=2, membership=True, settle_blocks=2),
         ),
         Profile(
             "stages",
             (*_NETWORK, "crash"),
             byzantine_ppm=250_000,
-            safety_slots=9,
+            safety_slots_max=9,
             settings=Settings(verification=True),
         ),
-        Profile("stretch", ("blackout",), byzantine_ppm=300_000, safety_slots=24),
+        Profile("stretch", ("blackout",), byzantine_ppm=300_000, safety_slots_max=24),
         Profile(
             "ecdsa", (*_NETWORK, "crash"), byzantine_ppm=300_000, settings=Settings(real_signatures=True)
         ),
@@ -99,6 +106,7 @@ class Plan:
     profile: Profile
     settings: Settings
     atoms: tuple[Atom, ...]
+    safety_slots: int
     without: tuple[int, ...] = ()
     """Numbers of the drawn atoms that were left out while shrinking."""
 
@@ -110,7 +118,7 @@ class Plan:
     @property
     def safety_ms(self) -> int:
         """How long faults last."""
-        return self.profile.safety_slots * self.settings.alpha_ms
+        return self.safety_slots * self.settings.alpha_ms
 
     def leave_out(self, numbers: tuple[int, ...]) -> "Plan":
         """The same run without the atoms of these numbers (as first drawn)."""
@@ -133,7 +141,8 @@ def draw_plan(seed: int, members: int, profile: Profile) -> Plan:
     """The plan of a seed."""
     dice = Dice(seed, members, profile.name)
     settings = replace(profile.settings, members=members)
-    draw = _Draw(dice, settings, profile)
+    safety_slots = dice.between(min(SAFETY_SLOTS_MIN, profile.safety_slots_max), profile.safety_slots_max)
+    draw = _Draw(dice, settings, safety_slots)
     atoms: list[Atom] = []
     if dice.chance(profile.byzantine_ppm):
         atoms.extend(draw.corrupt())
@@ -142,17 +151,17 @@ def draw_plan(seed: int, members: int, profile: Profile) -> Plan:
             atom = _FAMILIES[dice.pick(profile.families)](draw)
             if atom is not None:
                 atoms.append(atom)
-    return Plan(seed, profile, settings, tuple(atoms))
+    return Plan(seed, profile, settings, tuple(atoms), safety_slots)
 
 
 class _Draw:
     """The state of one draw: who is faulty already, so that never more than f are."""
 
-    def __init__(self, dice: Dice, settings: Settings, profile: Profile) -> None:
+    def __init__(self, dice: Dice, settings: Settings, safety_slots: int) -> None:
         self.dice = dice
         self.settings = settings
         self.members = range(settings.members)
-        self.end_ms = (profile.safety_slots + 1) * settings.alpha_ms
+        self.end_ms = (safety_slots + 1) * settings.alpha_ms
         self.faulty: set[int] = set()
         """Only asked for membership and size, never walked."""
         self.wrong_clocks: set[int] = set()
@@ -178,20 +187,26 @@ class _Draw:
             return []
         chosen = self.dice.sample(self.members, self.dice.between(1, most))
         self.faulty.update(chosen)
-        names = tuple(BEHAVIOURS)
-        return [
-            Corrupt(
-                member,
-                self.dice.sample(names, self.dice.between(1, 3)),
-                twin=self.dice.chance(350_000),
-            )
-            for member in sorted(chosen)
+        return [Corrupt(member, self.lies(), twin=self.dice.chance(350_000)) for member in sorted(chosen)]
+
+    def lies(self) -> tuple[str, ...]:
+        """Up to three different lies."""
+        drawn = [
+            self.dice.pick(SHARP_LIES if self.dice.chance(500_000) else BEHAVIOURS)
+            for _ in range(self.dice.between(1, LIES_MAX))
         ]
+        return tuple(dict.fromkeys(drawn))
 
 
 def _mask(draw: _Draw) -> Atom:
     slot = draw.dice.between(1, draw.end_ms // draw.settings.alpha_ms)
     return Masked(slot, draw.dice.pick((100_000, 250_000, 400_000, 600_000)))
+
+
+def _storm(draw: _Draw) -> Atom:
+    dice, slots = draw.dice, draw.end_ms // draw.settings.alpha_ms
+    first = dice.between(1, 3)
+    return Storm(first, dice.between(2, slots - first), dice.pick((200_000, 300_000, 400_000, 500_000)))
 
 
 def _loss(draw: _Draw) -> Atom:
@@ -317,6 +332,7 @@ def _blackout(draw: _Draw) -> Atom:
 
 _FAMILIES: dict[str, Callable[[_Draw], Atom | None]] = {
     "mask": _mask,
+    "storm": _storm,
     "loss": _loss,
     "late": _late,
     "double": _double,

@@ -123,8 +123,7 @@ def plan_of(scenario: Scenario, seed: int = 0) -> Plan:
         groups.extend((seat,) for seat in sorted(set(seats.values()) - named))
         start_ms = (number + 1) * settings.alpha_ms
         atoms.append(Split(start_ms, start_ms + settings.alpha_ms, tuple(groups)))
-    profile = Profile("twins", (), safety_slots=len(scenario.rounds))
-    return Plan(seed, profile, settings, tuple(atoms))
+    return Plan(seed, Profile("twins", ()), settings, tuple(atoms), len(scenario.rounds))
 
 
 def _seats(scenario: Scenario, settings: Settings) -> dict[int | str, int]:

@@ -31,9 +31,8 @@ class Settings:
     view_slots_max: int = 8
     lag_blocks: int = 2
     settle_blocks: int = 0
-    committee_size_min: int = 1
     membership: bool = False
-    """Whether clients let members join and leave."""
+    """Whether clients let members join and leave; never fewer than `members` stay."""
     verification: bool = False
     """Whether some proposers name the verification stage."""
     community: str = "simulated"
@@ -67,7 +66,7 @@ def make_genesis(settings: Settings) -> Genesis:
             view_slots_max=settings.view_slots_max,
             lag_blocks=settings.lag_blocks,
             settle_blocks=settings.settle_blocks,
-            committee_size_min=settings.committee_size_min,
+            committee_size_min=settings.members,
         ),
         market=MarketRules(replay=settings.application == "ledger"),
         members=tuple(

@@ -20,6 +20,7 @@ from p2penergy.messages import (
     header_digest,
 )
 from p2penergy.simulation.coverage import Coverage, Phase, holding
+from p2penergy.simulation.justification import Place, unjustified
 from p2penergy.simulation.oracle import Oracle, ViolationError
 from p2penergy.simulation.wire import StartSlot, WireBook
 
@@ -52,9 +53,12 @@ class Watch:
         self.coverage = Coverage()
         self.refusals: Counter[str] = Counter()
         self.evidence_seen = 0
+        self.judges_votes = True
+        """Off: only decisions, evidence and progress are judged, so that a wrong rule must do real harm."""
         self._orders: dict[int, tuple[bytes, ...]] = {}
         self._places: dict[int, tuple[int, int]] = {}
         self._evidence: set[bytes] = set()
+        self._heard: dict[tuple[int, int, int], list[PrePrepare]] = {}
 
     def _is_correct(self, node: "SimNode") -> bool:
         return node.participant in self._correct
@@ -63,21 +67,30 @@ class Watch:
         """A node is about to send; raises `ViolationError`."""
         if not self._is_correct(node):
             return
+        if not self.judges_votes:
+            return
         first_time = self.wire.sends(node.name, node.participant, message, raw, node.disk)
+        if first_time and isinstance(message, Prepare):
+            self._votes_for(node, message)
+        if isinstance(message, PrePrepare):
+            self._heard.setdefault((node.seat, message.height, message.view), []).append(message)
         if first_time and isinstance(message, PrePrepare | Prepare | Commit | ViewChange):
             self._cover(node, message)
 
     def accepted(self, node: "SimNode", message: Message) -> None:
         """A verified message goes into a node's core; raises `ViolationError`."""
-        if self._is_correct(node):
-            self.wire.hears(node.participant, message)
+        if not self._is_correct(node) or not self.judges_votes:
+            return
+        self.wire.hears(node.participant, message)
+        if isinstance(message, PrePrepare):
+            self._heard.setdefault((node.seat, message.height, message.view), []).append(message)
 
     def refused(self, node: "SimNode", source: "SimNode", message: Message, raw: bytes, code: str) -> None:
         """A node refused a message; raises `ViolationError` when no correct node may."""
         if not self._is_correct(node):
             return
         self.refusals[code] += 1
-        if not isinstance(message, PrePrepare) or code in HARMLESS_REFUSALS:
+        if not isinstance(message, PrePrepare) or code in HARMLESS_REFUSALS or not self.judges_votes:
             return
         known = self.wire.signed.get((message.sender, PrePrepare, message.height, message.view))
         if message.sender in self._correct and known is not None and known.raw == raw:
@@ -86,6 +99,42 @@ class Watch:
                 f"{node.name} refuses ({code}) the proposal ({message.height}, {message.view}) of correct "
                 f"leader {self._world.name_of(message.sender)}",
             )
+
+    def _votes_for(self, node: "SimNode", message: Prepare) -> None:
+        """A PREPARE needs a justified proposal that its sender had, and a fresh one its own time."""
+        height, view = message.height, message.view
+        order = self._order_at(node, height)
+        if order is None:
+            return
+        proposals = self._heard.get((node.seat, height, view), ())
+        start_slot = self.start_slot(height, view)
+        place = Place(order, self.oracle.first_slot(height), start_slot, order[view % len(order)])
+        said: str | None = "it has no such proposal"
+        for proposal in proposals:
+            if proposal.digest == message.digest:
+                said = unjustified(proposal, place, self.oracle.certificate_fault)
+                if said is None and node.votes_at_once and not _reproposes(proposal):
+                    said = self._untimely(node, height, view)
+                if said is None:
+                    return
+        raise ViolationError("unjustified vote", f"{node.name} PREPAREs ({height}, {view}): {said}")
+
+    def _order_at(self, node: "SimNode", height: int) -> tuple[bytes, ...] | None:
+        known = self._orders.get(height)
+        if known is not None or node.replica is None:
+            return known
+        try:
+            return node.replica.committee(height).members
+        except KeyError:
+            # A slow disk let this through heights later; nobody else was there.
+            return None
+
+    def _untimely(self, node: "SimNode", height: int, view: int) -> str | None:
+        table, eps_ms = self.oracle.timetable, self._world.settings.eps_ms
+        starts_ms = table.starts_ms(self.start_slot(height, view))
+        ends_ms = table.starts_ms(self.start_slot(height, view + 1))
+        now_ms = node.now_ms()
+        return None if starts_ms - eps_ms <= now_ms <= ends_ms + eps_ms else "a fresh block out of its time"
 
     def evidence(self, node: "SimNode", evidence: Evidence) -> None:
         """A node claims to have caught somebody; raises `ViolationError` when it is not true."""
@@ -138,7 +187,7 @@ class Watch:
     def stepped(self, node: "SimNode", replica: Replica) -> None:
         """After every step: place, committee and leader; raises `ViolationError`."""
         place = (replica.height, replica.view)
-        if self._places.get(node.seat) == place or not self._is_correct(node):
+        if self._places.get(node.seat) == place or not self._is_correct(node) or not self.judges_votes:
             return
         height = replica.height
         if height > self.oracle.height + 1:
@@ -171,3 +220,7 @@ class Watch:
         prepared = self.wire.prepared_view(node.participant, height, view)
         attempt = view - self.oracle.first_slot(height) if height <= self.oracle.height + 1 else 0
         self.coverage.note(gap, attempt, _PHASES[type(message)], holding(view, prepared))
+
+
+def _reproposes(proposal: PrePrepare) -> bool:
+    return any(change.prepared_view is not None for change in proposal.justification)

@@ -120,9 +120,7 @@ class WireBook:
     def _says_within(self, who: str, member: bytes, change: ViewChange, disk: Disk) -> None:
         """A leader's own VIEW-CHANGE goes to nobody but into its justification."""
         if not disk.holds(VoteKind.VIEW_CHANGE, change.height, change.view):
-            raise ViolationError(
-                "durable first", f"{who} proposes on its own VIEW-CHANGE before it is durable"
-            )
+            raise ViolationError("durable first", f"{who}: own VIEW-CHANGE within, not durable")
         key = (member, ViewChange, change.height, change.view)
         known = self.signed.setdefault(key, _Signed(change, b""))
         if not _same_statement(known.message, change):
