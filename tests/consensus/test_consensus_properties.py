@@ -82,7 +82,7 @@ def heal_and_demand_progress(network: Network) -> None:
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 6, 7])
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=8, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 2**32))
 def test_correct_nodes_agree_and_go_on(n: int, seed: int) -> None:
     random = Random(seed)
@@ -93,7 +93,7 @@ def test_correct_nodes_agree_and_go_on(n: int, seed: int) -> None:
 
 
 @pytest.mark.parametrize("n", [4, 7])
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=10, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 2**32))
 def test_twins_do_not_split_the_chain(n: int, seed: int) -> None:
     random = Random(seed)
