@@ -8,8 +8,8 @@ everything that decides runs on the loop, signature checks and disk writes on th
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
 
 from p2penergy.answers import Answers
 from p2penergy.application import NodeApplication
@@ -26,6 +26,7 @@ from p2penergy.replies import Replies
 from p2penergy.requests import Requests
 from p2penergy.signing import EcdsaChecker
 from p2penergy.store import Store
+from p2penergy.store.ports import StoredOutcome
 from p2penergy.verifier import Verifier
 from transport import Mesh, TcpMesh
 
@@ -163,9 +164,15 @@ class Node:
             "slots_by_leader": {k.hex(): v for k, v in sorted(leaders.slots_by_leader.items())},
             "blocks_by_leader": {k.hex(): v for k, v in sorted(leaders.blocks_by_leader.items())},
             "leader_mismatches": leaders.mismatches,
+            "consensus": self._counts(),
             "refused": dict(sorted(self.refusals().items())),
             "transport": dict(self.mesh.counters()),
         }
+
+    def _counts(self) -> dict[str, int]:
+        # Refusals are told with all others.
+        counters = self.replica.counters
+        return {name: counters[name] for name in sorted(counters) if not name.startswith("refused_")}
 
     def refusals(self) -> Counter[str]:
         """Everything refused so far, by code."""
@@ -193,6 +200,8 @@ class Node:
             self.refused[refusal.code] += 1
         for evidence in effects.evidence:
             log.warning("equivocation", extra={"member": evidence.sender.hex()})
+        for decision in effects.decided:
+            self.requests.decided(_transaction_ids(decision))
         self.outbox.perform(effects)
 
     def _publish(self, decision: Decision) -> None:
@@ -207,6 +216,7 @@ class Node:
                 "caught_up": decision.caught_up,
             },
         )
+        self.requests.published(_transaction_ids(decision))
         if not decision.caught_up:
             self.replies.publish(decision)
 
@@ -238,3 +248,7 @@ class Node:
             self.coordinator.stop()
             self.outbox.stop()
             self._halted.set_exception(NodeHaltedError(f"{type(error).__name__}: {error}"))
+
+
+def _transaction_ids(decision: Decision) -> Sequence[bytes]:
+    return cast(StoredOutcome, decision.outcome).transaction_ids

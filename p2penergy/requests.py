@@ -38,7 +38,16 @@ class Requests:
         self._answer_again = answer_again
         self._to_relay: list[bytes] = []
         self._flush_due = False
+        self._being_written: set[bytes] = set()
         self.refused: Counter[str] = Counter()
+
+    def decided(self, transaction_ids: Iterable[bytes]) -> None:
+        """These are decided, but not durable yet: their replies come when they are."""
+        self._being_written.update(transaction_ids)
+
+    def published(self, transaction_ids: Iterable[bytes]) -> None:
+        """These are durable: whoever asks again is answered from the store."""
+        self._being_written.difference_update(transaction_ids)
 
     def on_request(self, peer: bytes, message: Message) -> None:
         """A REQUEST from a client, or relayed by another member."""
@@ -87,7 +96,10 @@ class Requests:
             # The same transaction came another way; its reply will come from the block.
             return
         key = self._ledger.transaction_id(transaction)
-        if key is not None and not self._answer_again(peer, key):
+        if key is None or key in self._being_written:
+            # Decided an instant ago, it is in the state and not in the store yet: that is no refusal.
+            return
+        if not self._answer_again(peer, key):
             self._mesh.send(peer, encode(Refused(key, result.code, result.sentence[:TEXT_CHARACTERS_MAX])))
 
     def _flush(self) -> None:
