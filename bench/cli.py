@@ -24,6 +24,7 @@ from bench.experiments import peak as peak_experiment
 from bench.experiments import remote as remote_experiment
 from bench.experiments import scale as scale_experiment
 from bench.experiments import wan as wan_experiment
+from bench.faulty import FAULTS
 from bench.load import GeneratorError
 from bench.network import Timing
 from bench.results import Folder, ResultsError, read_summary
@@ -106,6 +107,9 @@ def _shared(command: F) -> Callable[..., None]:
     @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the results.")
     @click.option("--runs", type=click.IntRange(1), help="Runs of each point (3; 1 with --quick).")
     @click.option("--length", "length_s", type=click.FloatRange(0.5), help="Measured seconds of each run.")
+    @click.option(
+        "--rate", "peak_per_s", type=click.FloatRange(1), help="Take this for the peak, search none."
+    )
     @click.option("--workload", type=click.Choice(sorted(KINDS)), default="trades", show_default=True)
     @click.option("--alpha-ms", type=click.IntRange(1), default=Timing().alpha_ms, show_default=True)
     @click.option("--eps-ms", type=click.IntRange(0), default=Timing().eps_ms, show_default=True)
@@ -120,6 +124,7 @@ def _shared(command: F) -> Callable[..., None]:
         out: Path | None,
         runs: int | None,
         length_s: float | None,
+        peak_per_s: float | None,
         workload: str,
         alpha_ms: int,
         eps_ms: int,
@@ -136,6 +141,7 @@ def _shared(command: F) -> Callable[..., None]:
             tls=tls,
             generators=generators,
             pairs=pairs,
+            peak_per_s=peak_per_s,
         )
         settings = quick(settings) if short else settings
         settings = replace(settings, runs=runs or settings.runs, length_s=length_s or settings.length_s)
@@ -159,10 +165,11 @@ def main() -> None:
 @main.command()
 @_shared
 @click.option("--f", "fault_limits", type=click.IntRange(1), multiple=True, help="May be repeated (1 to 5).")
-def faults(chosen: Chosen, fault_limits: tuple[int, ...]) -> None:
+@click.option("--fault", "kinds", type=click.Choice(FAULTS), multiple=True, help="May be repeated (all).")
+def faults(chosen: Chosen, fault_limits: tuple[int, ...], kinds: tuple[str, ...]) -> None:
     """Throughput and latency against f, with 0 to f members at fault: the main one."""
     some = fault_limits or (FAULT_LIMITS_QUICK if chosen.settings.quick else FAULT_LIMITS)
-    chosen.run("faults", lambda bench: faults_experiment.run(bench, some))
+    chosen.run("faults", lambda bench: faults_experiment.run(bench, some, kinds or FAULTS))
 
 
 @main.command()
@@ -229,7 +236,7 @@ def everything(chosen: Chosen) -> None:
 
     async def work(bench: Bench) -> None:
         sizes = SIZES_QUICK if short else SIZES
-        await faults_experiment.run(bench, FAULT_LIMITS_QUICK if short else FAULT_LIMITS)
+        await faults_experiment.run(bench, FAULT_LIMITS_QUICK if short else FAULT_LIMITS, FAULTS)
         await peak_experiment.run(bench, sizes, sorted(KINDS))
         await latency_experiment.run(bench, sizes)
         await crash_experiment.run(bench, (4,))

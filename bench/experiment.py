@@ -41,6 +41,8 @@ class Settings:
     length_s: float = 10.0
     warm_up_s: float = 3.0
     probe_s: float = 4.0
+    peak_per_s: float | None = None
+    """Taken for every network's peak; None: it is searched for."""
 
     def options(self, n: int) -> Options:
         """A network of `n` validators without faults."""
@@ -113,6 +115,7 @@ class Bench:
                 "submitters": settings.generators * settings.pairs,
                 "warm_up_s": settings.warm_up_s,
                 "length_s": settings.length_s,
+                "peak_given_per_s": settings.peak_per_s or 0.0,
             },
             rows=self.rows,
             extra=self.extra,
@@ -121,6 +124,8 @@ class Bench:
 
     async def find_peak(self, options: Options, guess_per_s: float) -> float:
         """The highest rate, per second, at which a new network keeps up."""
+        if self.settings.peak_per_s is not None:
+            return self.settings.peak_per_s
         async with self.network(options) as network:
             return await self.peak_of(network, guess_per_s)
 

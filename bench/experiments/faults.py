@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 
 from bench.experiment import Bench, point
 from bench.experiments.peak import guess_per_s
-from bench.faulty import FAULTS
 from bench.measurement import Event, Load, Measured, measure
 from bench.network import Network, Options, with_faults
 
@@ -20,23 +19,27 @@ Case = tuple[str, int]
 """Fault and number of members that have it."""
 
 
-def cases(f: int, everything: bool) -> Iterator[Case]:
+def cases(f: int, faults: Sequence[str], everything: bool) -> Iterator[Case]:
     """No fault, then every fault with f members, and with 1 .. f - 1 where `everything` is wanted."""
     yield "none", 0
-    for fault in FAULTS:
+    for fault in faults:
         for count in range(1, f + 1):
             if everything or count == f:
                 yield fault, count
 
 
-async def run(bench: Bench, fault_limits: Sequence[int]) -> None:
-    """Measure all cases for every f."""
-    everything = not bench.settings.quick
-    plan = {f: list(cases(f, everything)) for f in fault_limits}
-    if not everything and len(plan) > 1:
-        # Within five minutes: the larger networks with the fault that costs most only.
+def plan_for(fault_limits: Sequence[int], faults: Sequence[str], quick: bool) -> dict[int, list[Case]]:
+    """The cases of every f. Quick ones fit into five minutes: larger networks with one fault only."""
+    plan = {f: list(cases(f, faults, not quick)) for f in fault_limits}
+    if quick:
         for f in list(plan)[1:]:
-            plan[f] = [("none", 0), ("silent", f)]
+            plan[f] = plan[f][:2]
+    return plan
+
+
+async def run(bench: Bench, fault_limits: Sequence[int], faults: Sequence[str]) -> None:
+    """Measure all cases for every f."""
+    plan = plan_for(fault_limits, faults, bench.settings.quick)
     bench.watcher.begin("faults", sum(map(len, plan.values())) * bench.settings.runs)
     for f, todo in plan.items():
         honest = bench.settings.options(3 * f + 1)

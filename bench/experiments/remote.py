@@ -71,7 +71,7 @@ async def run(bench: Bench, hosts_file: Path, wait_s: float) -> None:
     bench.watcher.begin("waiting for all validators", bench.settings.runs)
     try:
         await network.generators.start(options.n, wait_s)
-        rate = await bench.peak_of(network, guess_per_s(options))
+        rate = bench.settings.peak_per_s or await bench.peak_of(network, guess_per_s(options))
         at_peak, at_half = [], []
         for number in range(bench.settings.runs):
             bench.watcher.say(f"{rate:,.0f}/s, then half")
