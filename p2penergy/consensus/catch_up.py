@@ -32,6 +32,8 @@ class CatchUp:
         self._asked: dict[bytes, None] = {}
         self._waiting_for: bytes | None = None
         self._asked_ms = 0
+        self._delivering = False
+        """The answer waited for comes block by block, and some have come."""
 
     def note(self, peer: bytes, tip: int, height: int, now_ms: int) -> None:
         """A peer shows a message that it could only send when `tip` is decided."""
@@ -66,11 +68,24 @@ class CatchUp:
         """An answer came; without progress the claim was empty."""
         self._asked.pop(peer, None)
         if self._waiting_for == peer:
-            self._waiting_for = None
+            self._stop_waiting()
         if progressed:
             self._failures.clear()
         else:
             self._drop(peer)
+
+    def delivered(self, peer: bytes, now_ms: int) -> None:
+        """A single block of an answer was adopted; more of them may be on their way."""
+        self._failures.clear()
+        if self._waiting_for == peer:
+            self._asked_ms, self._delivering = now_ms, True
+
+    def _stop_waiting(self) -> None:
+        self._waiting_for, self._delivering = None, False
+
+    def _waits_until_ms(self) -> int:
+        # After the last block of an answer there is nobody to say so but silence.
+        return self._asked_ms + (2 * self._grace_ms if self._delivering else self._patience_ms)
 
     def _drop(self, peer: bytes) -> None:
         """A claim that did not deliver; the peer comes after all others with its next one."""
@@ -88,13 +103,14 @@ class CatchUp:
         for peer in [peer for peer, claim in self._claims.items() if claim.tip < height]:
             del self._claims[peer]
         if not self._claims:
-            self._waiting_for = None
+            self._stop_waiting()
             return None
         if self._waiting_for is not None:
-            if self._asked_ms <= now_ms < self._asked_ms + self._patience_ms:
+            if self._asked_ms <= now_ms < self._waits_until_ms():
                 return None
-            self._drop(self._waiting_for)
-            self._waiting_for = None
+            if not self._delivering:
+                self._drop(self._waiting_for)
+            self._stop_waiting()
         ranked = sorted(self._claims.items(), key=lambda item: self._failures.get(item[0], 0))
         for peer, claim in ranked:
             due_ms = self._due_ms(claim, height)
@@ -114,5 +130,5 @@ class CatchUp:
     def wake_ms(self, height: int) -> int | None:
         """When `next_peer` may have somebody to name."""
         if self._waiting_for is not None:
-            return self._asked_ms + self._patience_ms
+            return self._waits_until_ms()
         return min((self._due_ms(claim, height) for claim in self._claims.values()), default=None)

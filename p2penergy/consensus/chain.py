@@ -156,8 +156,9 @@ class Chain:
         return self._committee(self.height + 1, stage, value).n > 0
 
     def block_bytes_max(self) -> int:
-        """What transactions may take in a block of this height."""
-        return BLOCK_BYTES_MAX - _HEADER_BYTES_MAX - _VOTE_BYTES_MAX * self.committee.n
+        """What transactions may take in a block of this height, their framing included."""
+        votes = 0 if self.tip_certificate is None else len(self.tip_certificate.votes)
+        return BLOCK_BYTES_MAX - _HEADER_BYTES_MAX - _VOTE_BYTES_MAX * votes
 
     def build(self, slot: int, proposer: bytes, reveal: bytes, bytes_max: int) -> KnownBlock:
         """A fresh block of the working height, executed.

@@ -91,8 +91,15 @@ def adopt(work: Work, raw: bytes, certificate: Certificate) -> bool:
 
 def on_adopted(work: Work, event: Adopted) -> None:
     """A decided block that the driver found elsewhere."""
-    if not adopt(work, event.block, event.certificate):
+    try:
+        adopted = adopt(work, event.block, event.certificate)
+    except RefusedError:
+        work.catch_up.served(event.peer, progressed=False)
+        raise
+    if not adopted:
+        # Copies of answers and blocks out of order are nobody's fault.
         raise RefusedError("height_window")
+    work.catch_up.delivered(event.peer, work.now_ms)
 
 
 def on_sync_response(work: Work, message: SyncResponse, peer: bytes) -> None:

@@ -87,3 +87,15 @@ def test_a_clock_set_back_postpones_nothing() -> None:
     assert state.next_peer(5, 500) == A
     state.note(B, 9, 5, 500)
     assert state.next_peer(5, 100) == B
+
+
+def test_an_answer_that_comes_block_by_block_is_followed_by_the_next_request_soon() -> None:
+    state = catch_up()
+    state.note(A, 9, 5, 0)
+    state.next_peer(5, 0)
+    for now_ms in (30, 60, 90, 105):
+        state.delivered(A, now_ms)
+        assert state.next_peer(6, now_ms) is None
+    assert state.wake_ms(6) == 125
+    assert state.next_peer(6, 124) is None
+    assert state.next_peer(6, 125) == A

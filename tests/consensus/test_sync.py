@@ -221,3 +221,25 @@ def test_decided_of_the_own_height_with_an_invalid_block_is_refused() -> None:
     bench.deliver(Decided(b"nonsense", bench.cc(1, bytes(32))))
     assert bench.refused == {"block_malformed"}
     assert bench.node.replica.tip_height == 0
+
+
+def test_blocks_handed_in_one_by_one_ask_for_more_only_when_they_stop_coming() -> None:
+    bench, peer = asking()
+    bench.network.now_ms = bench.network.slot_ms(3)
+    for block in responses(bench, 3):
+        bench.node.step(Adopted(block.block, block.certificate, peer))
+    assert bench.node.replica.tip_height == 3
+    assert len(bench.sent(SyncRequest)) == 1
+    bench.at(3, 2 * DELTA_MS)
+    assert [request.height for request in bench.sent(SyncRequest)] == [1, 4]
+
+
+def test_a_bad_block_handed_in_ends_the_claim_of_its_peer() -> None:
+    bench, peer = asking()
+    honest = bench.others[1]
+    bench.deliver(Status(9, 9), peer=honest)
+    (first,) = responses(bench, 1)
+    thin = msgspec.structs.replace(first.certificate, votes=first.certificate.votes[:2])
+    bench.node.step(Adopted(first.block, thin, peer))
+    assert "bad_certificate" in bench.refused
+    assert bench.sent_to(SyncRequest) == [(peer,), (honest,)]
