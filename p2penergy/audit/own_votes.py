@@ -8,6 +8,7 @@ kind and view, each signed by itself, and never for a view below one it had left
 from p2penergy.audit.findings import LedgerReport
 from p2penergy.audit.tables import Row, Tables
 from p2penergy.audit.walk import Walk
+from p2penergy.digests import merkle_root
 from p2penergy.messages import (
     Commit,
     MalformedMessageError,
@@ -16,6 +17,7 @@ from p2penergy.messages import (
     ViewChange,
     Vote,
     VoteKind,
+    certificate_digest,
     decode_block,
     decode_certificate,
     decode_message,
@@ -101,7 +103,7 @@ class OwnVotes:
         if isinstance(vote, PrePrepare):
             if walk.panel.leader(vote.view) != vote.sender:
                 return f"a proposal for view {vote.view}, which it does not lead"
-            if header_digest(decode_block(vote.block).header) != vote.digest:
+            if not _is_block(vote.block, vote.digest):
                 return "column message: the block is not the one that was signed"
         if isinstance(vote, PrePrepare | ViewChange) and vote.certificate is not None:
             fault = walk.certificate_fault(vote.certificate, VoteKind.PREPARE)
@@ -121,12 +123,22 @@ class OwnVotes:
 
     def _check_undecided(self, height: int) -> None:
         for digest, data in self._tables.rows("SELECT digest, block FROM blocks WHERE height = ?", height):
-            try:
-                fits = header_digest(decode_block(data).header) == digest
-            except (MalformedMessageError, TypeError):
-                fits = False
-            if not fits:
+            if not _is_block(data, digest):
                 self._report.add("blocks", f"height {height}, undecided", "it does not fit its digest")
+
+
+def _is_block(data: bytes, digest: bytes) -> bool:
+    """Whether these bytes are the whole block of a digest: header, transactions, parent's certificate."""
+    try:
+        block = decode_block(data)
+    except (MalformedMessageError, TypeError):
+        return False
+    header = block.header
+    return (
+        header_digest(header) == digest
+        and header.transactions_root == merkle_root(block.transactions)
+        and header.parent_certificate_digest == certificate_digest(block.parent_certificate)
+    )
 
 
 def _digest_of(vote: Vote) -> bytes:

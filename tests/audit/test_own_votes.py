@@ -124,6 +124,19 @@ def test_a_proposal_of_another_block_than_was_signed(chain: SmallChain) -> None:
     assert any("the block is not the one that was signed" in each for each in found(chain))
 
 
+@pytest.mark.parametrize("spoil", [b"\0", b""])
+def test_a_proposal_whose_block_is_damaged(chain: SmallChain, spoil: bytes) -> None:
+    name = chain.owner.participant_id
+    known = chain.build([])
+    # The signature covers the digest, so that the body behind it is damaged without breaking it.
+    block = spoil or encode(replace(known.block, transactions=(b"other",)))
+    schedule = chain.chain.schedule
+    view = next(v for v in range(schedule.first, schedule.first + 4) if schedule.leader(v) == name)
+    vote = chain.signed(PrePrepare(name, 3, view, known.digest, NOTHING, block, (), None))
+    chain.store.persist_now([chain.vote_record(vote)])
+    assert any("the block is not the one that was signed" in each for each in found(chain))
+
+
 def test_a_view_change_with_a_certificate_that_proves_nothing(chain: SmallChain) -> None:
     first = chain.chain.schedule.first
     digest = bytes(32)
