@@ -413,7 +413,7 @@ def canonical(decoder: "msgspec.msgpack.Decoder[Any]", data: bytes, what: str) -
     """
     try:
         value = decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MalformedMessageError("malformed", f"not a {what}: {error}") from None
     if _encoder.encode(value) != data:
         raise MalformedMessageError("not_canonical", f"a {what} in a non-canonical encoding")

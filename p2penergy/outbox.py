@@ -103,8 +103,6 @@ class Outbox:
             self._release(self._waiting.popleft().effects)
 
     def _release(self, effects: Effects) -> None:
-        if self._stopped:
-            return
         for send in effects.send:
             self._send(send)
         for decision in effects.decided:

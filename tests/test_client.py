@@ -590,6 +590,15 @@ async def test_stop_fails_whatever_is_open() -> None:
             await asyncio.wait_for(one, 60)
 
 
+async def test_stop_tells_who_waits_for_validators_that_never_came() -> None:
+    home = Household(peers=[])
+    connecting = asyncio.ensure_future(home.client.connected(1))
+    await asyncio.sleep(0)
+    await home.client.stop()
+    with pytest.raises(ClientError, match="the client was stopped"):
+        await asyncio.wait_for(connecting, 60)
+
+
 async def test_stopped_it_takes_nothing() -> None:
     home = Household()
     await home.client.stop()

@@ -139,6 +139,14 @@ def test_a_missing_file_is_named(meter: Meter, name: str) -> None:
         load(meter.path)
 
 
+def test_a_certificate_of_another_community_is_refused(meter: Meter) -> None:
+    meter.authority_pem = Authority.in_memory("Oak Street").certificate_pem
+    meter.write()
+    path = meter.path / module.CERTIFICATE_FILE
+    with pytest.raises(HomeError, match=f"{path} is no valid device certificate of this community"):
+        load(meter.path)
+
+
 def test_missing_settings_are_the_settings_error(meter: Meter) -> None:
     meter.write()
     (meter.path / "config.toml").unlink()

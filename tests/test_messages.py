@@ -276,7 +276,10 @@ def test_a_field_more_or_less_or_twice_is_refused(shape: type[Any]) -> None:
         array = tree
         for index in path:
             array = array[index]
-        for wrong in ([*array, None], [*array, array[-1]], [array[0], *array], array[:-1], array[1:], []):
+        for wrong in ([*array, None], [*array, array[-1]], [*array, Raw(b"\x91" * 9999 + b"\xc0")]):
+            # Refused before anything is made of it, however deep the surplus goes.
+            assert refuse(shape, pack(replaced(tree, path, wrong))).code == "malformed"
+        for wrong in ([array[0], *array], array[:-1], array[1:], []):
             refuse(shape, pack(replaced(tree, path, wrong)))
 
 

@@ -105,6 +105,12 @@ def test_a_signature_of_another_length_is_refused(length: int) -> None:
     assert not verify_signature((key, message, (signature * 2)[:length]))
 
 
+def test_a_number_with_zeros_before_it_is_refused() -> None:
+    # The same two numbers: a second spelling of a signature, longer than it may be.
+    key, message, signature = item()
+    assert not verify_signature((key, message, signature[:32] + b"\0" + signature[32:]))
+
+
 GOOD_KEY = public_key_bytes(ec.derive_private_key(1001, ec.SECP256R1()).public_key())
 
 

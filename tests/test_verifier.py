@@ -238,7 +238,9 @@ def test_closing_while_threads_work_answers_nothing_more(run: Run, monkeypatch: 
         answers: list[bool] = []
         verifier.submit(items(100), answers.append)
         await gate.wait_held(1)
+        assert verifier._waiting
         verifier.close()
+        assert not verifier._waiting
         gate.open()
         await asyncio.to_thread(verifier._pool.shutdown, wait=True)
         await asyncio.sleep(0)
@@ -315,6 +317,8 @@ def test_who_no_longer_waits_is_not_answered(run: Run, monkeypatch: pytest.Monke
 
     async def main() -> None:
         verifier = Verifier(EcdsaChecker(), 1)
+        complaints: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
         waiting = asyncio.ensure_future(verifier.verify(items(5)))
         await gate.wait_held(1)
         waiting.cancel()
@@ -323,6 +327,7 @@ def test_who_no_longer_waits_is_not_answered(run: Run, monkeypatch: pytest.Monke
         gate.open()
         assert await last
         assert waiting.cancelled()
+        assert complaints == []
         verifier.close()
 
     run(main())
