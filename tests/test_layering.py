@@ -32,7 +32,7 @@ CORE = frozenset(
 )
 
 STUDIES = ("p2penergy.market.reputation_study",)
-"""Programs that stand in a pure package and use the rest of it: held to no rule of it, imported by nothing."""
+"""Programs that stand in a pure package and use the rest: held to none of its rules, imported by nothing."""
 
 PURE: dict[str, frozenset[str]] = {
     "p2penergy.digests": frozenset(),
