@@ -153,7 +153,7 @@ class Network:
     def _place(self, hosts: Sequence[tuple[str, int]]) -> dict[bytes, tuple[str, int]]:
         """Write the hosts' addresses into the homes."""
         places = {self.participant(number): place for number, place in enumerate(hosts)}
-        peers = {pid.hex(): f"{host}:{port}" for pid, (host, port) in places.items()}
+        peers = {pid.hex(): _address_text(*place) for pid, place in places.items()}
         for number, name in enumerate(self.community.validators):
             home = self.community.homes[name]
             config = configuration.load(home)
@@ -218,6 +218,10 @@ def _set_node(home: Path, node: NodeSettings) -> None:
     config = configuration.load(home)
     settings = msgspec.structs.replace(node, listen=config.node.listen, tls=config.node.tls)
     _write_config(home, Config(node=settings, log=config.log, peers=config.peers))
+
+
+def _address_text(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _write_config(home: Path, config: Config) -> None:

@@ -60,6 +60,8 @@ class Sending:
                 wait_s = moments[due] - (time.monotonic() - self.start_s)
                 await asyncio.sleep(max(wait_s, TICK_S_MIN))
         if self._open:
+            # It may have been set in between, when all that was sent until then was answered.
+            self._drained.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._drained.wait(), drain_s)
 

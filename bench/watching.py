@@ -60,11 +60,11 @@ class Watcher:
 
     def row(self, row: Row) -> None:
         """A finished row in one line."""
-        rate, got, share, p50, _, p99, _, valid = figures(row)
+        rate, got, share, p50, _, p99, _, _ = figures(row)
         of_limit = f", {share} of the signature limit" if share else ""
-        sign = "" if valid == "yes" else f"  [invalid{valid[2:]}]"
-        line = f"{title(row)}: offered {rate}/s, got {got}/s{of_limit}, p50 {p50} ms, p99 {p99} ms{sign}"
-        self.tell(line)
+        self.tell(f"{title(row)}: offered {rate}/s, got {got}/s{of_limit}, p50 {p50} ms, p99 {p99} ms")
+        for reason in row.invalid_because:
+            self.tell(f"  not valid: {reason}")
 
 
 def rows_table(rows: list[Row]) -> Table:

@@ -1,0 +1,86 @@
+"""A generator's clients: what they send at which moment, and what becomes of each request."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from bench.sending import NEVER, Sending
+from bench.workloads import Signed, Workload
+from p2penergy.client import ClientError, Result
+
+
+class FakeClient:
+    """Keeps what was submitted; a test answers."""
+
+    def __init__(self) -> None:
+        self.futures: dict[bytes, asyncio.Future[Result]] = {}
+        self.submitted = asyncio.Event()
+
+    def submit(self, transactions: Sequence[Signed]) -> list[asyncio.Future[Result]]:
+        made = [asyncio.get_running_loop().create_future() for _ in transactions]
+        self.futures.update(zip([key for key, _ in transactions], made, strict=True))
+        self.submitted.set()
+        return made
+
+    async def has(self, key: bytes) -> "asyncio.Future[Result]":
+        while key not in self.futures:
+            self.submitted.clear()
+            await self.submitted.wait()
+        return self.futures[key]
+
+
+class FakeWorkload:
+    def accepted(self, receipt: bytes) -> bool:
+        return receipt == b"good"
+
+
+def request(number: int) -> tuple[int, Signed]:
+    key = b"%d" % number
+    return 0, (key, key)
+
+
+def sending(client: FakeClient) -> Sending:
+    workload: Workload = FakeWorkload()  # type: ignore[assignment]
+    return Sending([client], workload, time.monotonic())  # type: ignore[list-item]
+
+
+def result(receipt: bytes = b"good", height: int = 7) -> Result:
+    return Result(height, b"d", 0, receipt)
+
+
+async def test_the_last_answer_is_waited_for_when_all_before_it_came_early() -> None:
+    client = FakeClient()
+    run = sending(client)
+    working = asyncio.ensure_future(run.run([0.0, 0.02], [request(0), request(1)], drain_s=60))
+    (await client.has(b"0")).set_result(result())
+    last = await client.has(b"1")
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not working.done()
+    last.set_result(result(height=8))
+    await working
+    assert [(sample.outcome, sample.height) for sample in run.samples()] == [("accepted", 7), ("accepted", 8)]
+
+
+async def test_nothing_is_sent_before_its_moment_and_answers_are_timed() -> None:
+    client = FakeClient()
+    run = sending(client)
+    working = asyncio.ensure_future(run.run([0.0, 0.005, 0.03], [request(i) for i in range(3)], 60))
+    for number in range(3):
+        (await client.has(b"%d" % number)).set_result(result())
+    await working
+    for sample in run.samples():
+        assert sample.intended_us <= sample.sent_us <= sample.done_us
+
+
+async def test_what_becomes_of_a_request_is_told_apart() -> None:
+    client = FakeClient()
+    run = sending(client)
+    working = asyncio.ensure_future(run.run([0.0] * 4, [request(i) for i in range(4)], drain_s=0.05))
+    (await client.has(b"0")).set_result(result())
+    (await client.has(b"1")).set_result(result(b"bad"))
+    (await client.has(b"2")).set_exception(ClientError("refused: the pool is full"))
+    await working
+    samples = run.samples()
+    assert [sample.outcome for sample in samples] == ["accepted", "declined", "refused", "lost"]
+    assert [sample.done_us == NEVER for sample in samples] == [False, False, True, True]
