@@ -277,6 +277,8 @@ class SimNode:
         for decision in effects.decided:
             # Durable by now: the judges must know of it before they see what is sent on top of it.
             self.world.watch.decided(self, decision)
+            if self.world.is_correct(self):
+                self.world.on_decision(self, decision.height)
 
     def _boundary(self, action: str) -> None:
         order = self.crash_order
@@ -292,8 +294,6 @@ class SimNode:
             f"decides {decision.height} in view {decision.view}: {decision.digest.hex()[:6]}"
             + (" by catch-up" if decision.caught_up else ""),
         )
-        if self.world.is_correct(self):
-            self.world.on_decision(self, decision.height)
 
     def transmit(self, send: Send) -> None:
         """Encode once; the network takes it to every seat of every addressee."""

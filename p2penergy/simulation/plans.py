@@ -52,6 +52,10 @@ class Profile:
 
     name: str
     families: tuple[str, ...]
+    always: tuple[str, ...] = ()
+    """Families of which every plan has one, besides those drawn."""
+    sharp: bool = False
+    """Whether liars tell only the lies that aim at a fork."""
     byzantine_ppm: int = 0
     safety_slots_max: int = 5
     settings: Settings = field(default_factory=Settings)
@@ -67,7 +71,14 @@ PROFILES: dict[str, Profile] = {
         Profile("calm", ()),
         Profile("network", _NETWORK),
         Profile("mask", ("storm", "mask"), safety_slots_max=7),
-        Profile("fork", ("storm",), byzantine_ppm=1_000_000, safety_slots_max=7),
+        Profile(
+            "fork",
+            ("mask",),
+            always=("storm", "hide_decider"),
+            sharp=True,
+            byzantine_ppm=1_000_000,
+            safety_slots_max=8,
+        ),
         Profile("process", _PROCESS),
         Profile("restart", ("crash", "crash", "crash", "mask"), byzantine_ppm=700_000),
         Profile("clock", (*_CLOCK, "mask")),
@@ -142,24 +153,27 @@ def draw_plan(seed: int, members: int, profile: Profile) -> Plan:
     dice = Dice(seed, members, profile.name)
     settings = replace(profile.settings, members=members)
     safety_slots = dice.between(min(SAFETY_SLOTS_MIN, profile.safety_slots_max), profile.safety_slots_max)
-    draw = _Draw(dice, settings, safety_slots)
+    draw = _Draw(dice, settings, profile, safety_slots)
     atoms: list[Atom] = []
     if dice.chance(profile.byzantine_ppm):
         atoms.extend(draw.corrupt())
+    families = list(profile.always)
     if profile.families:
-        for _ in range(dice.between(1, ATOMS_MAX)):
-            atom = _FAMILIES[dice.pick(profile.families)](draw)
-            if atom is not None:
-                atoms.append(atom)
+        families.extend(dice.pick(profile.families) for _ in range(dice.between(1, ATOMS_MAX)))
+    for family in families:
+        atom = _FAMILIES[family](draw)
+        if atom is not None:
+            atoms.append(atom)
     return Plan(seed, profile, settings, tuple(atoms), safety_slots)
 
 
 class _Draw:
     """The state of one draw: who is faulty already, so that never more than f are."""
 
-    def __init__(self, dice: Dice, settings: Settings, safety_slots: int) -> None:
+    def __init__(self, dice: Dice, settings: Settings, profile: Profile, safety_slots: int) -> None:
         self.dice = dice
         self.settings = settings
+        self.sharp = profile.sharp
         self.members = range(settings.members)
         self.end_ms = (safety_slots + 1) * settings.alpha_ms
         self.faulty: set[int] = set()
@@ -192,7 +206,7 @@ class _Draw:
     def lies(self) -> tuple[str, ...]:
         """Up to three different lies."""
         drawn = [
-            self.dice.pick(SHARP_LIES if self.dice.chance(500_000) else BEHAVIOURS)
+            self.dice.pick(SHARP_LIES if self.sharp or self.dice.chance(500_000) else BEHAVIOURS)
             for _ in range(self.dice.between(1, LIES_MAX))
         ]
         return tuple(dict.fromkeys(drawn))
@@ -205,8 +219,8 @@ def _mask(draw: _Draw) -> Atom:
 
 def _storm(draw: _Draw) -> Atom:
     dice, slots = draw.dice, draw.end_ms // draw.settings.alpha_ms
-    first = dice.between(1, 3)
-    return Storm(first, dice.between(2, slots - first), dice.pick((200_000, 300_000, 400_000, 500_000)))
+    first = dice.between(1, 2)
+    return Storm(first, dice.between(2, slots - first), dice.pick((100_000, 200_000, 300_000, 400_000)))
 
 
 def _loss(draw: _Draw) -> Atom:
@@ -242,6 +256,11 @@ def _slow(draw: _Draw) -> Atom | None:
 
 def _isolate(draw: _Draw) -> Atom:
     return IsolateDecider(draw.dice.between(1, 3), draw.dice.between(100, 3000), draw.dice.chance(500_000))
+
+
+def _hide_decider(draw: _Draw) -> Atom:
+    """For long enough that the others may decide something else."""
+    return IsolateDecider(draw.dice.between(1, 2), draw.end_ms, hears=False)
 
 
 def _noise(draw: _Draw) -> Atom:
@@ -340,6 +359,7 @@ _FAMILIES: dict[str, Callable[[_Draw], Atom | None]] = {
     "deaf": _deaf,
     "slow": _slow,
     "isolate": _isolate,
+    "hide_decider": _hide_decider,
     "noise": _noise,
     "crash": _crash,
     "restart_all": _restart_all,
