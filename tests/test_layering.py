@@ -28,7 +28,7 @@ PURE_LIBRARIES = frozenset(["msgspec", "cryptography"])
 
 CORE = frozenset(
     f"p2penergy.{name}"
-    for name in ("beacon", "blocks", "digests", "genesis", "messages", "score_rules", "signing")
+    for name in ("beacon", "blocks", "conflicts", "digests", "genesis", "messages", "score_rules", "signing")
 )
 
 STUDIES = ("p2penergy.market.reputation_study",)
@@ -42,6 +42,7 @@ PURE: dict[str, frozenset[str]] = {
     "p2penergy.genesis": frozenset(["p2penergy.digests", "p2penergy.messages", "p2penergy.score_rules"]),
     "p2penergy.beacon": frozenset(["p2penergy.digests", "p2penergy.messages"]),
     "p2penergy.blocks": frozenset(["p2penergy.messages"]),
+    "p2penergy.conflicts": frozenset(["p2penergy.messages"]),
     "p2penergy.consensus": CORE,
     "p2penergy.ledger": CORE | {"p2penergy.market", "p2penergy.grid"},
     "p2penergy.market": frozenset(["p2penergy.grid"]),

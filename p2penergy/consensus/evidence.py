@@ -1,12 +1,11 @@
 """Evidence: two signed statements of one member that no correct member signs both of.
 
-Lives here: noticing conflicts among verified votes of one height. Never here: punishing (`ledger`),
-unverified messages. Owns the invariant that a correct member is never accused: two statements conflict
-only when sender, type, height and view are equal and the signed parts differ, and a correct member
-makes one per view, durable before it is sent (CONSENSUS sections 4 and 6). The start slot of a
-PRE-PREPARE follows from (height, view), so the paper's Condition 2 is the same rule.
+Lives here: noticing conflicts among verified votes of one height. Never here: what a conflict is
+(`conflicts`), punishing (`ledger`), unverified messages. Owns the invariant that each is told of once.
+Implements the evidence of CONSENSUS section 4.
 """
 
+from p2penergy.conflicts import conflict
 from p2penergy.consensus.votes import VIEWS_PER_SENDER_MAX, kind_of
 from p2penergy.messages import Evidence, SignedStatement, ViewChange, Vote, VoteKind
 
@@ -22,15 +21,6 @@ def signed_statement(vote: Vote) -> SignedStatement:
         prepared_view=change.prepared_view if change else None,
         prepared_digest=change.prepared_digest if change else None,
         signature=vote.signature,
-    )
-
-
-def _differ(first: SignedStatement, second: SignedStatement) -> bool:
-    # Signatures are left out: one statement may have two valid ones.
-    return (first.digest, first.prepared_view, first.prepared_digest) != (
-        second.digest,
-        second.prepared_view,
-        second.prepared_digest,
     )
 
 
@@ -57,7 +47,7 @@ class Watch:
                 del views[lowest]
                 self._proven.get(key, set()).discard(lowest)
             return None
-        if not _differ(before, statement) or self.is_proven(vote):
+        if not conflict(vote.sender, before, statement) or self.is_proven(vote):
             return None
         self._proven.setdefault(key, set()).add(vote.view)
         return Evidence(vote.sender, before, statement)
@@ -65,4 +55,4 @@ class Watch:
 
 def conflicts(held: Vote, other: Vote) -> bool:
     """Whether two votes of one sender, type, height and view are two statements, not two copies."""
-    return _differ(signed_statement(held), signed_statement(other))
+    return conflict(held.sender, signed_statement(held), signed_statement(other))
