@@ -33,6 +33,10 @@ HARMLESS_REFUSALS = frozenset(
 )
 """Codes with which a correct node may refuse a correct leader's proposal: none says it is wrong."""
 
+BUFFER_CHECK_STEPS = 8
+BUFFERED_PER_MEMBER_MAX = 3 * 3 + 1 + 2 * 4 * 3
+"""Three views of three types, one VIEW-CHANGE; and two copies of each for the height that comes next."""
+
 _PHASES: dict[type, Phase] = {
     ViewChange: Phase.CHANGED,
     PrePrepare: Phase.PROPOSED,
@@ -55,6 +59,8 @@ class Watch:
         self.evidence_seen = 0
         self.judges_votes = True
         """Off: only decisions, evidence and progress are judged, so that a wrong rule must do real harm."""
+        self._steps = 0
+        self._buffered_max = BUFFERED_PER_MEMBER_MAX * world.settings.everybody
         self._orders: dict[int, tuple[bytes, ...]] = {}
         self._places: dict[int, tuple[int, int]] = {}
         self._evidence: set[bytes] = set()
@@ -186,6 +192,9 @@ class Watch:
 
     def stepped(self, node: "SimNode", replica: Replica) -> None:
         """After every step: place, committee and leader; raises `ViolationError`."""
+        self._steps += 1
+        if self._steps % BUFFER_CHECK_STEPS == 0 and replica.buffered_messages > self._buffered_max:
+            raise ViolationError("bounds", f"{node.name} holds {replica.buffered_messages} messages")
         place = (replica.height, replica.view)
         if self._places.get(node.seat) == place or not self._is_correct(node) or not self.judges_votes:
             return

@@ -3,13 +3,16 @@
 They live in the tests: nothing in the package can name them. `hunt` runs seeds until an invariant falls.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
 
 from p2penergy.consensus.effects import VoteRecord
 from p2penergy.consensus.replica import Replica
 from p2penergy.consensus.rules import Rules
-from p2penergy.messages import Block, Certificate, ViewChange
+from p2penergy.messages import Block, ViewChange
+from p2penergy.simulation.byzantine import Corrupt
 from p2penergy.simulation.counter import hash_chain
 from p2penergy.simulation.node import SimNode
 from p2penergy.simulation.oracle import SimulatedApplication
@@ -132,8 +135,6 @@ class LivePool(Rules):
 
 class RewrittenBlock(Rules):
     def reproposed(self, block: Block, slot: int, proposer: bytes) -> Block:
-        import msgspec
-
         header = msgspec.structs.replace(block.header, slot=slot, proposer=proposer)
         return msgspec.structs.replace(block, header=header)
 
@@ -143,9 +144,14 @@ class WeakIsF(Rules):
         return max(1, self.faulty_max(n))
 
 
-class UnsoundCertificates(Rules):
-    def is_certified(self, certificate: Certificate, members: Mapping[bytes, int]) -> bool:
-        return True
+class CommitteeFromTheBlockItself(Rules):
+    def beacon_height(self, height: int, lag_blocks: int) -> int:
+        return height
+
+
+class NoChainInSignatures(Rules):
+    def signed_chain(self, chain_id: bytes) -> bytes:
+        return bytes(32)
 
 
 def factory(rules: type[Rules]) -> ReplicaFactory:
@@ -193,3 +199,13 @@ def hunt(
         if not result.ok:
             return Catch(seed + 1, result)
     return None
+
+
+def lying(*lies: str) -> Callable[[Plan], Plan]:
+    """Plans whose Byzantine members tell just these lies, without a twin."""
+
+    def change(plan: Plan) -> Plan:
+        atoms = tuple(Corrupt(a.member, lies) if isinstance(a, Corrupt) else a for a in plan.atoms)
+        return replace(plan, atoms=atoms)
+
+    return change

@@ -1,4 +1,5 @@
 import pytest
+
 from p2penergy.simulation.plans import PROFILES, draw_plan, profile_named
 from p2penergy.simulation.runner import Run, run_plan
 from p2penergy.simulation.shrinking import shrink
@@ -20,7 +21,7 @@ SCHEDULES = {
     "ledger": 40,
     "ecdsa": 5,
 }
-"""How many seeds of each profile the default run takes: 1,100 in all; campaigns take hundreds of thousands."""
+"""How many seeds of each profile the default run takes: 1,100 in all, campaigns take far more."""
 BATCHES = 4
 
 
@@ -73,7 +74,9 @@ def test_a_broken_invariant_names_the_command_that_reproduces_it() -> None:
 
 def test_shrinking_leaves_only_the_faults_that_the_failure_needs() -> None:
     plan = next(
-        plan for plan in (draw_plan(seed, 4, profile_named("chaos")) for seed in range(50)) if len(plan.atoms) > 3
+        plan
+        for plan in (draw_plan(seed, 4, profile_named("chaos")) for seed in range(50))
+        if len(plan.atoms) > 3
     )
     guilty = plan.atoms[2]
 
