@@ -38,10 +38,10 @@ class Books:
             self.accepted += 1
             if isinstance(receipt, ReadingReceipt):
                 self.energy_wh[receipt.meter] += receipt.export_wh
-                continue
-            fault = self._trade(receipt, leader)
-            if fault is not None:
-                yield index, fault
+            elif isinstance(receipt, TradeReceipt):
+                fault = self._trade(receipt, leader)
+                if fault is not None:
+                    yield index, fault
 
     def fault(self) -> str | None:
         """What conservation says against the books."""

@@ -10,6 +10,7 @@ from p2penergy.ledger.ledger import Ledger, LedgerOutcome
 from p2penergy.ledger.pool import Pool, PoolResult
 from p2penergy.ledger.receipts import (
     Decline,
+    EvidenceReceipt,
     ReadingReceipt,
     Receipt,
     TradeReceipt,
@@ -19,6 +20,7 @@ from p2penergy.ledger.receipts import (
 )
 from p2penergy.ledger.state import BLOCK_INDEX, Version, VersionStage
 from p2penergy.ledger.transactions import (
+    Accusation,
     Contract,
     EnergyType,
     Reading,
@@ -28,6 +30,7 @@ from p2penergy.ledger.transactions import (
     generate_trade_id,
     parse,
     period_of,
+    sign_accusation,
     sign_contract,
     sign_reading,
     sign_terms,
@@ -37,9 +40,11 @@ from p2penergy.ledger.transactions import (
 
 __all__ = [
     "BLOCK_INDEX",
+    "Accusation",
     "Contract",
     "Decline",
     "EnergyType",
+    "EvidenceReceipt",
     "Ledger",
     "LedgerOutcome",
     "Pool",
@@ -61,6 +66,7 @@ __all__ = [
     "parse",
     "period_of",
     "sentence",
+    "sign_accusation",
     "sign_contract",
     "sign_reading",
     "sign_terms",

@@ -1,8 +1,8 @@
 """One transaction of a block: is it one that a block may hold, and what becomes of it?
 
 Lives here: the conditions under which a transaction makes its block invalid, and the way to its rules.
-Never here: the rules (`readings`, `contracts`). Owns the invariant that each (submitter, nonce) is
-answered once. Implements LEDGER section 5 and the validity of CONSENSUS section 4.
+Never here: the rules (`readings`, `contracts`, `evidence`). Owns the invariant that each (submitter, nonce)
+is answered once. Implements LEDGER section 5 and the validity of CONSENSUS section 4.
 
 A proposer can see for itself that a transaction is malformed, unsigned, by a stranger, beyond its
 expiry or answered before, and no decline of it would tell anybody anything: such a block is invalid,
@@ -11,12 +11,15 @@ transaction that was accepted ever has another receipt.
 """
 
 from p2penergy.blocks import InvalidBlockError
-from p2penergy.ledger import query
+from p2penergy.ledger import keys, query
 from p2penergy.ledger.context import BlockContext
 from p2penergy.ledger.contracts import create_trade
+from p2penergy.ledger.evidence import record_evidence
 from p2penergy.ledger.readings import decide_reading
 from p2penergy.ledger.receipts import Receipt
 from p2penergy.ledger.transactions import (
+    Accusation,
+    Contract,
     Reading,
     Submitted,
     Transaction,
@@ -41,7 +44,7 @@ def decide(block: BlockContext, submitted: Submitted) -> Receipt:
 
     Raises:
         InvalidBlockError: `unknown_submitter`, `bad_signature`, `answered_twice`,
-            `transaction_expired`, `expiry_too_far` or `reading_too_early`.
+            `transaction_expired`, `expiry_too_far`, `reading_too_early` or `proves_nothing`.
     """
     transaction = submitted.transaction
     submitter = submitter_of(transaction)
@@ -54,6 +57,8 @@ def decide(block: BlockContext, submitted: Submitted) -> Receipt:
         raise InvalidBlockError("bad_signature", said)
     if isinstance(transaction, Reading):
         return decide_reading(block, transaction, submitted.transaction_id, member)
+    if isinstance(transaction, Accusation):
+        return record_evidence(block, transaction, submitted.transaction_id)
     return create_trade(block, transaction, submitted.transaction_id)
 
 
@@ -65,9 +70,9 @@ def _require_answerable(block: BlockContext, transaction: Transaction) -> None:
         raise InvalidBlockError("transaction_expired", said)
     if isinstance(transaction, Reading):
         return
-    if expires > period + life_periods:
+    if isinstance(transaction, Contract) and expires > period + life_periods:
         said = f"a transaction expires in period {expires}, too far after the block's, {period}"
         raise InvalidBlockError("expiry_too_far", said)
     if block.scratch.get(answer_key(transaction)) is not None:
-        said = f"nonce {transaction.nonce} of {transaction.submitter.hex()} was answered before"
+        said = f"{keys.text(answer_key(transaction))} was answered before"
         raise InvalidBlockError("answered_twice", said)

@@ -14,6 +14,8 @@ PACKET = b"packet/"
 BILL = b"bill/"
 CONTRACT = b"contract/"
 NONCE = b"nonce/"
+EVIDENCE = b"evidence/"
+PROVEN = b"proven/"
 BEACON = b"beacon/"
 BEACON_MIX = b"beacon/mix/"
 TIP = b"chain/tip"
@@ -21,8 +23,9 @@ TOTALS = b"chain/totals"
 
 _ID_BYTES = 20
 _NUMBERED = (PERIOD, PACKET, BILL, NONCE)
-_PLAIN = {ENERGY: 20, WALLET: 20, MEMBER: 20, SCORE: 20, BEACON: 20, CONTRACT: 32}
+_PLAIN = {ENERGY: 20, WALLET: 20, MEMBER: 20, SCORE: 20, PROVEN: 20, BEACON: 20, CONTRACT: 32}
 """Prefix -> bytes of the id after it."""
+_EVIDENCE_BYTES = len(EVIDENCE) + _ID_BYTES + len(b"/1/") + 16
 
 
 def _number(value: int) -> bytes:
@@ -79,6 +82,16 @@ def nonce(submitter: bytes, number: int) -> bytes:
     return NONCE + submitter + b"/" + _number(number)
 
 
+def evidence(accused: bytes, kind: int, height: int, view: int) -> bytes:
+    """A proven equivocation; stays for ever."""
+    return EVIDENCE + accused + b"/%d/" % kind + _number(height) + _number(view)
+
+
+def proven(participant_id: bytes) -> bytes:
+    """How many equivocations of a member are recorded; none for all correct ones."""
+    return PROVEN + participant_id
+
+
 def beacon_tip(participant_id: bytes) -> bytes:
     """The link whose preimage the member reveals next."""
     return BEACON + participant_id
@@ -96,6 +109,10 @@ def text(key: bytes) -> str:
     if key in (TIP, TOTALS):
         return key.decode()
     prefix, _, rest = key.partition(b"/")
+    if key.startswith(EVIDENCE) and len(key) == _EVIDENCE_BYTES:
+        kind = chr(rest[_ID_BYTES + 1])
+        height, view = (int.from_bytes(number, "big") for number in (rest[-16:-8], rest[-8:]))
+        return f"evidence/{rest[:_ID_BYTES].hex()}/{kind}/{height}/{view}"
     if key.startswith(_NUMBERED):
         return f"{prefix.decode()}/{rest[:_ID_BYTES].hex()}/{int.from_bytes(rest[-8:], 'big')}"
     return f"{prefix.decode()}/{rest.hex()}"
@@ -115,6 +132,8 @@ def parse_text(shown: str) -> bytes:
     try:
         if shown.startswith("beacon/mix/") and len(parts) == 3:
             key = beacon_mix(int(parts[2]))
+        elif prefix == EVIDENCE and len(parts) == 5 and len(parts[1]) == 2 * _ID_BYTES:
+            key = evidence(bytes.fromhex(parts[1]), *(int(number) for number in parts[2:]))
         elif prefix in _NUMBERED and len(parts) == 3 and len(parts[1]) == 2 * _ID_BYTES:
             key = prefix + bytes.fromhex(parts[1]) + b"/" + _number(int(parts[2]))
         elif prefix in _PLAIN and len(parts) == 2 and len(parts[1]) == 2 * _PLAIN[prefix]:

@@ -12,9 +12,10 @@ from itertools import chain
 
 import msgspec
 
-from p2penergy.ledger import keys, query
+from p2penergy.ledger import evidence, keys, query
 from p2penergy.ledger.query import Get
 from p2penergy.ledger.transactions import (
+    Accusation,
     Contract,
     Reading,
     Submitted,
@@ -59,26 +60,27 @@ class _Pending:
     submitter: bytes
     period: int
     expires_period: int
-    is_reading: bool
+    goes_first: bool
 
 
 @dataclass(slots=True)
 class _Lane:
-    """What is pending about one settlement period, in order of arrival."""
+    """What is pending about one settlement period, in order of arrival; evidence stands in lane 0."""
 
-    readings: dict[bytes, _Pending] = field(default_factory=dict)
+    first: dict[bytes, _Pending] = field(default_factory=dict)
+    """Readings and evidence: before all contracts."""
     contracts: dict[bytes, dict[bytes, _Pending]] = field(default_factory=dict)
     """By submitter."""
 
     def add(self, key: bytes, pending: _Pending) -> None:
-        if pending.is_reading:
-            self.readings[key] = pending
+        if pending.goes_first:
+            self.first[key] = pending
         else:
             self.contracts.setdefault(pending.submitter, {})[key] = pending
 
     def remove(self, key: bytes, pending: _Pending) -> None:
-        if pending.is_reading:
-            del self.readings[key]
+        if pending.goes_first:
+            del self.first[key]
             return
         queue = self.contracts[pending.submitter]
         del queue[key]
@@ -86,7 +88,7 @@ class _Lane:
             del self.contracts[pending.submitter]
 
     def is_empty(self) -> bool:
-        return not self.readings and not self.contracts
+        return not self.first and not self.contracts
 
     def contracts_in_turn(self) -> Iterator[_Pending]:
         """The first of every submitter, then the second of every, and so on."""
@@ -126,9 +128,9 @@ class Pool:
         return len(self._pending)
 
     def signature_items(self, data: bytes) -> list[SignatureItem]:
-        """The signatures to check ahead: the submitter's, then a contract's counterparty's.
+        """The signatures to check ahead: the submitter's, then a contract's counterparty's, or evidence's.
 
-        Only the first must hold for `add`: a wrong second one is declined on the ledger. [] when there
+        Of a contract only the first must hold for `add`: a wrong second one is declined. [] when there
         is nothing to check, because `data` is malformed or its submitter a stranger.
         """
         try:
@@ -145,6 +147,8 @@ class Pool:
             if other is not None:
                 signed = terms_bytes(transaction.terms, self._chain_id)
                 items.append((other.public_key, signed, transaction.counterparty_signature))
+        elif isinstance(transaction, Accusation):
+            items += evidence.signature_items(self._get, self._chain_id, transaction.evidence)
         return items
 
     def check(self, data: bytes) -> PoolResult:
@@ -162,6 +166,10 @@ class Pool:
         assert member is not None, "a stranger passed the check"
         if not self._checker.check(member.public_key, submitted.signed, transaction.signature):
             return PoolResult(False, "bad_signature", "the transaction is not signed by its submitter")
+        if isinstance(transaction, Accusation) and not evidence.are_signed(
+            self._get, self._chain_id, self._checker, transaction.evidence
+        ):
+            return PoolResult(False, "bad_signature", "the accused did not sign both statements")
         self._insert(data, transaction)
         return TAKEN
 
@@ -176,6 +184,7 @@ class Pool:
         transaction = submitted.transaction
         refusal = (
             self._stranger(transaction)
+            or self._proves_nothing(transaction)
             or self._known(data, transaction)
             or self._untimely(transaction)
             or self._full(len(data), submitter_of(transaction))
@@ -186,6 +195,16 @@ class Pool:
         submitter = submitter_of(transaction)
         if query.member(self._get, submitter) is None:
             return PoolResult(False, "unknown_submitter", f"{submitter.hex()} is not a member")
+        return None
+
+    def _proves_nothing(self, transaction: Transaction) -> PoolResult | None:
+        if not isinstance(transaction, Accusation):
+            return None
+        found = evidence.fault(self._get, transaction.evidence)
+        if found is not None:
+            return PoolResult(False, *found)
+        if evidence.is_proven_enough(self._get, transaction.accused):
+            return PoolResult(False, "proven_enough", "more than enough is on record against this member")
         return None
 
     def _known(self, data: bytes, transaction: Transaction) -> PoolResult | None:
@@ -232,8 +251,8 @@ class Pool:
     def _insert(self, data: bytes, transaction: Transaction) -> None:
         submitter, key = submitter_of(transaction), answer_key(transaction)
         expires = last_period(transaction, self._life_periods)
-        is_reading = isinstance(transaction, Reading)
-        pending = _Pending(data, submitter, period_of(transaction), expires, is_reading)
+        goes_first = not isinstance(transaction, Contract)
+        pending = _Pending(data, submitter, period_of(transaction), expires, goes_first)
         self._pending[key] = pending
         self._lanes.setdefault(pending.period, _Lane()).add(key, pending)
         share = self._shares.setdefault(submitter, _Share())
@@ -261,14 +280,14 @@ class Pool:
         return any(pending <= period for pending in self._lanes)
 
     def select(self, period: int, bytes_max: int) -> tuple[bytes, ...]:
-        """Transactions for a block of `period`: readings first, then contracts, submitters in turn.
+        """Transactions for a block of `period`: evidence, readings, then contracts, submitters in turn.
 
         Those about an earlier period are among them, to be declined: their submitters wait for a
         receipt.
         """
         open_lanes = [self._lanes[number] for number in sorted(self._lanes) if number <= period]
         ordered = chain(
-            chain.from_iterable(lane.readings.values() for lane in open_lanes),
+            chain.from_iterable(lane.first.values() for lane in open_lanes),
             chain.from_iterable(lane.contracts_in_turn() for lane in open_lanes),
         )
         selected: list[bytes] = []

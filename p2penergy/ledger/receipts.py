@@ -15,7 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from p2penergy.ledger.stages import Leg, StageLegs
-from p2penergy.messages import encode
+from p2penergy.messages import VoteKind, encode
 
 
 class TradeStage(IntEnum):
@@ -47,6 +47,7 @@ class Decline(IntEnum):
     READING_OUT_OF_ORDER = 21
     ABOVE_RATED_POWER = 22
     NOT_NETTED = 23
+    PROVEN_ENOUGH = 40
 
 
 class Refusal(NamedTuple):
@@ -127,7 +128,26 @@ class TradeReceipt(_Shape, frozen=True, tag=2, gc=False):
         return StageLegs(*pairs[:4]), StageLegs(*pairs[4:])
 
 
-Receipt = ReadingReceipt | TradeReceipt
+class EvidenceReceipt(_Shape, frozen=True, tag=16, gc=False):
+    """What became of evidence; the transaction holds the statements themselves."""
+
+    transaction_id: bytes
+    code: Decline
+    expected: int
+    found: int
+    submitter: bytes
+    accused: bytes
+    kind: VoteKind
+    height: int
+    view: int
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the equivocation is on record now."""
+        return self.code is Decline.NONE
+
+
+Receipt = ReadingReceipt | TradeReceipt | EvidenceReceipt
 
 _decoder: msgspec.msgpack.Decoder[Receipt] = msgspec.msgpack.Decoder(Receipt)
 
@@ -168,6 +188,7 @@ _SENTENCES: dict[Decline, _Sentence] = {
     Decline.READING_OUT_OF_ORDER: lambda e, f: f"period {f} is closed, the ledger is at {e}",
     Decline.ABOVE_RATED_POWER: lambda e, f: f"the connection carries {e} Wh in a period at most, not {f}",
     Decline.NOT_NETTED: lambda _e, f: f"import and export of a period are netted, {f} Wh are on both sides",
+    Decline.PROVEN_ENOUGH: lambda e, f: f"{f} equivocations of this member are on record, {e} are enough",
 }
 
 
@@ -176,6 +197,6 @@ def sentence(receipt: Receipt) -> str:
     said = _SENTENCES[receipt.code](receipt.expected, receipt.found)
     if receipt.accepted:
         return said
-    if isinstance(receipt, ReadingReceipt) or not receipt.condition:
+    if not isinstance(receipt, TradeReceipt) or not receipt.condition:
         return f"declined: {said}"
     return f"declined at the {receipt.stage.name.lower()} stage, condition {receipt.condition}: {said}"

@@ -91,6 +91,13 @@ class ContractRecord(Record, frozen=True, gc=False):
     index: int
 
 
+class EvidenceRecord(Record, frozen=True, gc=False):
+    """`evidence/ID/KIND/HEIGHT/VIEW`: (height, index) is where the two statements stand on the chain."""
+
+    height: int
+    index: int
+
+
 class TipRecord(Record, frozen=True, gc=False):
     """`chain/tip`: what the last block said for the next one."""
 
@@ -120,6 +127,7 @@ _decoders: dict[type[Record], "msgspec.msgpack.Decoder[Any]"] = {
         PacketRecord,
         BillRecord,
         ContractRecord,
+        EvidenceRecord,
         TipRecord,
         TotalsRecord,
     )

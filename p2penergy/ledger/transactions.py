@@ -1,8 +1,8 @@
 """Transactions: their shapes, their one encoding, what is signed, and their ids.
 
-Lives here: `Reading`, `Contract` and its `Terms`, parsing, ids, and making signed ones. Never here:
-whether a transaction is accepted (`readings`, `contracts`). Owns the invariants that what is signed
-is a prefix of the bytes received, that it begins with tag, type and chain id, and that no id covers
+Lives here: `Reading`, `Contract` and its `Terms`, `Accusation`, parsing, ids, and making signed ones. Never
+here: whether a transaction is accepted (`readings`, `contracts`, `evidence`). Owns the invariants that what
+is signed is a prefix of the bytes received, that it begins with tag, type and chain id, and that no id covers
 the signature that stands beside it. Implements LEDGER sections 1, 4 and 5.
 """
 
@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from p2penergy.digests import TAG_TERMS, TAG_TRANSACTION
 from p2penergy.ledger import keys
-from p2penergy.messages import Count, ParticipantId, SignatureBytes, canonical, encode
+from p2penergy.messages import Count, Evidence, ParticipantId, SignatureBytes, canonical, encode
 from p2penergy.signing import SIGNATURE_BYTES, Signer
 
 ENERGY_WH_MAX = 1_000_000_000
@@ -37,6 +37,7 @@ class Kind(IntEnum):
 
     READING = 1
     CONTRACT = 2
+    EVIDENCE = 16
 
 
 class EnergyType(IntEnum):
@@ -101,8 +102,29 @@ class Contract(_Shape, frozen=True, tag=int(Kind.CONTRACT), gc=False):
         return terms.buyer if self.submitter == terms.seller else terms.seller
 
 
-Transaction = Reading | Contract
+class Accusation(_Shape, frozen=True, tag=int(Kind.EVIDENCE), gc=False):
+    """Two signed statements of one member that no correct member signs both of; any member may submit it.
 
+    It names no period and does not expire: guilt does not, either.
+    """
+
+    evidence: Evidence
+    submitter: ParticipantId
+    signature: SignatureBytes
+
+    @property
+    def accused(self) -> bytes:
+        """Whose statements these are."""
+        return self.evidence.sender
+
+
+Transaction = Reading | Contract | Accusation
+
+_KINDS: dict[type, bytes] = {
+    Reading: bytes([Kind.READING]),
+    Contract: bytes([Kind.CONTRACT]),
+    Accusation: bytes([Kind.EVIDENCE]),
+}
 _decoder: msgspec.msgpack.Decoder[Transaction] = msgspec.msgpack.Decoder(Transaction)
 
 
@@ -127,8 +149,7 @@ def parse(data: bytes, chain_id: bytes) -> Submitted:
 
 
 def _signed(transaction: Transaction, data: bytes, chain_id: bytes) -> bytes:
-    kind = b"\1" if type(transaction) is Reading else b"\2"
-    return TAG_TRANSACTION + kind + chain_id + data[:-_SIGNATURE_FIELD_BYTES]
+    return TAG_TRANSACTION + _KINDS[type(transaction)] + chain_id + data[:-_SIGNATURE_FIELD_BYTES]
 
 
 def signed_bytes(transaction: Transaction, chain_id: bytes) -> bytes:
@@ -157,7 +178,9 @@ def submitter_of(transaction: Transaction) -> bytes:
 
 
 def period_of(transaction: Transaction) -> int:
-    """The settlement period that the transaction is about."""
+    """The settlement period that the transaction is about; 0 for evidence, which is about none."""
+    if isinstance(transaction, Accusation):
+        return 0
     return transaction.period if isinstance(transaction, Reading) else transaction.terms.period
 
 
@@ -165,6 +188,9 @@ def answer_key(transaction: Transaction) -> bytes:
     """The state's entry that shows that a transaction was answered: accepted, if it is a reading."""
     if isinstance(transaction, Reading):
         return keys.period(transaction.meter, transaction.period)
+    if isinstance(transaction, Accusation):
+        first = transaction.evidence.first
+        return keys.evidence(transaction.accused, first.kind, first.height, first.view)
     return keys.nonce(transaction.submitter, transaction.nonce)
 
 
@@ -172,13 +198,15 @@ def last_period(transaction: Transaction, life_periods: int) -> int:
     """The last period in which a block may hold the transaction; its answer is remembered until then."""
     if isinstance(transaction, Reading):
         return transaction.period + life_periods
-    return transaction.expires_period
+    return PERIOD_MAX if isinstance(transaction, Accusation) else transaction.expires_period
 
 
 def concerned(transaction: Transaction) -> tuple[bytes, ...]:
     """Whom a reply about the transaction goes to, ascending."""
     if isinstance(transaction, Reading):
         return (transaction.meter,)
+    if isinstance(transaction, Accusation):
+        return tuple(sorted({transaction.submitter, transaction.accused}))
     return tuple(sorted({transaction.submitter, transaction.terms.seller, transaction.terms.buyer}))
 
 
@@ -213,4 +241,10 @@ def sign_contract(
 ) -> Contract:
     """A contract as its submitter sends it; `nonce` is never used twice by one submitter."""
     draft = Contract(terms, counterparty_signature, signer.participant_id, nonce, expires_period, _UNSIGNED)
+    return msgspec.structs.replace(draft, signature=signer.sign(signed_bytes(draft, chain_id)))
+
+
+def sign_accusation(signer: Signer, chain_id: bytes, evidence: Evidence) -> Accusation:
+    """Evidence as any member submits it."""
+    draft = Accusation(evidence, signer.participant_id, _UNSIGNED)
     return msgspec.structs.replace(draft, signature=signer.sign(signed_bytes(draft, chain_id)))

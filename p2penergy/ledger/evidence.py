@@ -1,0 +1,91 @@
+"""Evidence on the ledger: a proven equivocation is recorded once, for everybody and for ever.
+
+Lives here: what makes evidence valid, and what follows from it. Never here: the conflict rule
+(`p2penergy.conflicts`), noticing conflicts (`consensus`). Owns the invariant that nobody is on record whose
+registered key did not sign two statements that no correct member signs both of. Implements the evidence of
+CONSENSUS section 4 and the votes of LEDGER section 6.
+
+Anybody can check evidence before proposing it, so that a block with evidence that proves nothing is invalid,
+like one with an unsigned transaction. A member on record loses its whole score: it trades no more, and is
+below the bar of every committee that is drawn by score.
+"""
+
+from p2penergy.blocks import InvalidBlockError
+from p2penergy.conflicts import conflict
+from p2penergy.ledger import keys, query
+from p2penergy.ledger.context import BlockContext
+from p2penergy.ledger.query import Get
+from p2penergy.ledger.receipts import ACCEPTED, Decline, EvidenceReceipt, Refusal
+from p2penergy.ledger.records import EvidenceRecord, decode_integer, encode_integer, encode_record
+from p2penergy.ledger.transactions import Accusation, answer_key
+from p2penergy.messages import Evidence
+from p2penergy.signing import SignatureChecker, SignatureItem
+
+EVIDENCE_PER_MEMBER_MAX = 16
+"""So many equivocations of one member stay in the state; a member that made more has nothing more to lose."""
+
+
+def fault(get: Get, evidence: Evidence) -> tuple[str, str] | None:
+    """Why evidence proves nothing, signatures aside: a code and a sentence; None: it does if they hold."""
+    if query.member(get, evidence.sender) is None:
+        return "unknown_accused", f"{evidence.sender.hex()} is not a member"
+    if not conflict(evidence.sender, evidence.first, evidence.second):
+        return "no_conflict", "a correct member may sign both statements"
+    return None
+
+
+def signature_items(get: Get, chain_id: bytes, evidence: Evidence) -> list[SignatureItem]:
+    """The two signatures of the accused; [] when it is not a member."""
+    accused = query.member(get, evidence.sender)
+    if accused is None:
+        return []
+    return [
+        (accused.public_key, side.signed_bytes(chain_id, evidence.sender), side.signature)
+        for side in (evidence.first, evidence.second)
+    ]
+
+
+def are_signed(get: Get, chain_id: bytes, checker: SignatureChecker, evidence: Evidence) -> bool:
+    """Whether the accused member signed both statements."""
+    items = signature_items(get, chain_id, evidence)
+    return bool(items) and all(checker.check(*item) for item in items)
+
+
+def is_proven_enough(get: Get, accused: bytes) -> bool:
+    """Whether no further evidence against a member is recorded."""
+    return decode_integer(get(keys.proven(accused))) >= EVIDENCE_PER_MEMBER_MAX
+
+
+def record_evidence(block: BlockContext, accusation: Accusation, transaction_id: bytes) -> EvidenceReceipt:
+    """Put evidence on record that was not there before; its submitter's signature holds.
+
+    Raises:
+        InvalidBlockError: `proves_nothing`.
+    """
+    scratch, evidence = block.scratch, accusation.evidence
+    found = fault(scratch.get, evidence)
+    if found is not None:
+        raise InvalidBlockError("proves_nothing", found[1])
+    if not are_signed(scratch.get, block.chain_id, block.checker, evidence):
+        raise InvalidBlockError("proves_nothing", f"{evidence.sender.hex()} did not sign both statements")
+    proven = decode_integer(scratch.get(keys.proven(accusation.accused)))
+    refusal = None
+    if is_proven_enough(scratch.get, accusation.accused):
+        refusal = Refusal(Decline.PROVEN_ENOUGH, EVIDENCE_PER_MEMBER_MAX, proven)
+    else:
+        where = EvidenceRecord(block.draft.height, scratch.index)
+        scratch.put(answer_key(accusation), encode_record(where))
+        scratch.put(keys.proven(accusation.accused), encode_integer(proven + 1))
+        scratch.put(keys.score(accusation.accused), encode_integer(0))
+    code, expected, figure, *_ = refusal or ACCEPTED
+    return EvidenceReceipt(
+        transaction_id,
+        code,
+        expected,
+        figure,
+        accusation.submitter,
+        accusation.accused,
+        evidence.first.kind,
+        evidence.first.height,
+        evidence.first.view,
+    )
