@@ -6,7 +6,7 @@ core that did not decode canonically, come from somebody entitled to send it, an
 refusal is counted by its code and never stops the node. Implements CONSENSUS section 5.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -117,8 +117,7 @@ class Inbox:
         if isinstance(message, _FOR_CORE):
             self._to_core(peer, message, payload)
         elif isinstance(message, SyncResponse):
-            for decided in message.blocks:
-                self._adopt(peer, decided)
+            self._adopt_all(peer, message)
         elif isinstance(message, _FOR_CLIENTS):
             self.refused["not_for_nodes"] += 1
         else:
@@ -165,19 +164,45 @@ class Inbox:
             items.extend(self._ledger.pool.signature_items(transaction))
         return items
 
-    def _adopt(self, peer: bytes, decided: Decided) -> None:
+    def _adopt_all(self, peer: bytes, message: SyncResponse) -> None:
+        code = self._replica.admit(message, peer)
+        if code is not None:
+            self.refused[code] += 1
+            return
+        # The core takes block after block; the threads may be done with a later one first.
+        adoptions = [_Adoption(Adopted(d.block, d.certificate, peer)) for d in message.blocks]
+        waiting = deque(adoptions)
+
+        def checked(adoption: _Adoption, _good: bool) -> None:
+            adoption.is_checked = True
+            while waiting and waiting[0].is_checked:
+                self._drive(waiting.popleft().event)
+
+        for adoption in adoptions:
+            self._verify(self._adoption_items(adoption.event), partial(checked, adoption))
+
+    def _adoption_items(self, adopted: Adopted) -> list[SignatureItem]:
         # The core checks the certificate against the committee it computes; here the signatures are
         # only looked at early, all together, so that the core finds them known.
         items: list[SignatureItem] = []
         try:
             items.extend(
                 certificate_items(
-                    decided.certificate, VoteKind.COMMIT, self._chain_id, self._ledger.public_key
+                    adopted.certificate, VoteKind.COMMIT, self._chain_id, self._ledger.public_key
                 )
             )
-            items.extend(self._transaction_items(decode_block(decided.block).transactions))
+            items.extend(self._transaction_items(decode_block(adopted.block).transactions))
         except (MalformedMessageError, RefusedSignatureError):
             # A newer member may have signed; the core decides when it gets there.
-            items = []
-        event = Adopted(decided.block, decided.certificate, peer)
-        self._verify(items, lambda _good: self._drive(event))
+            return []
+        return items
+
+
+class _Adoption:
+    """A decided block on its way to the core."""
+
+    __slots__ = ("event", "is_checked")
+
+    def __init__(self, event: Adopted) -> None:
+        self.event = event
+        self.is_checked = False
