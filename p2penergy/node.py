@@ -19,7 +19,17 @@ from p2penergy.consensus.replica import Replica
 from p2penergy.coordinator import Coordinator, wall_clock_ms
 from p2penergy.home import Home
 from p2penergy.inbox import Inbox
-from p2penergy.messages import Decided, HeadersRequest, Message, Query, Request, SyncRequest
+from p2penergy.ledger import sign_accusation
+from p2penergy.messages import (
+    Decided,
+    Evidence,
+    HeadersRequest,
+    Message,
+    Query,
+    Request,
+    SyncRequest,
+    encode,
+)
 from p2penergy.opening import open_ledger
 from p2penergy.outbox import Outbox
 from p2penergy.replies import Replies
@@ -199,10 +209,15 @@ class Node:
         for refusal in effects.refused:
             self.refused[refusal.code] += 1
         for evidence in effects.evidence:
-            log.warning("equivocation", extra={"member": evidence.sender.hex()})
+            self._accuse(evidence)
         for decision in effects.decided:
             self.requests.decided(_transaction_ids(decision))
         self.outbox.perform(effects)
+
+    def _accuse(self, evidence: Evidence) -> None:
+        log.warning("equivocation", extra={"member": evidence.sender.hex()})
+        accusation = sign_accusation(self.home.signer, self.home.genesis.chain_id, evidence)
+        self.requests.submit(encode(accusation))
 
     def _publish(self, decision: Decision) -> None:
         header = decision.block.header

@@ -55,6 +55,15 @@ class Requests:
         for transaction in message.transactions:
             self._consider(peer, transaction, message.relayed)
 
+    def submit(self, transaction: bytes) -> bool:
+        """A transaction of this node itself, in and on to the committee; False when the pool refuses it."""
+        result = self._ledger.pool.add(transaction)
+        if result.accepted:
+            self._taken(transaction, relayed=False)
+        else:
+            self.refused[result.code] += 1
+        return result.accepted
+
     def _consider(self, peer: bytes, transaction: bytes, relayed: bool) -> None:
         # What needs no signature is refused before one is looked at.
         if not self._ledger.pool.check(transaction).accepted:
@@ -84,6 +93,9 @@ class Requests:
         if not result.accepted:
             self._refuse(peer, transaction, relayed, result)
             return
+        self._taken(transaction, relayed)
+
+    def _taken(self, transaction: bytes, relayed: bool) -> None:
         if not relayed:
             self._to_relay.append(transaction)
         if not self._flush_due:
