@@ -12,6 +12,7 @@ from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from hashlib import sha256
 from typing import Any, TypeVar
 
 from p2penergy.digests import TAG_REPLY, digest, merkle_path_leads_to
@@ -295,11 +296,15 @@ class Client:
             del self._open[transaction_id]
 
     def _send(self, transactions: Iterable[bytes], count: int) -> None:
-        # Connected ones only: a client must not wait for a validator that is down.
-        up = sorted(self._mesh.connected() & self._keys.keys())
+        # Connected ones only: a client must not wait for a validator that is down. Each client has an
+        # order of its own, so that all clients together burden all validators alike.
+        up = sorted(self._mesh.connected() & self._keys.keys(), key=self._preference)
         for payload in _requests(transactions):
             for peer in up[:count]:
                 self._mesh.send(peer, payload)
+
+    def _preference(self, validator: bytes) -> bytes:
+        return sha256(self._mesh.name + validator).digest()
 
     @contextlib.asynccontextmanager
     async def _ask_all(

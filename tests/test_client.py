@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -261,13 +262,26 @@ async def test_a_request_goes_to_one_more_than_may_be_faulty() -> None:
     home = Household()
     home.client.submit([(ONE, b"first"), (TWO, b"second")])
     request = Request((b"first", b"second"), relayed=False)
-    assert home.mesh.sent == [(NAMES[0], request), (NAMES[1], request)]
+    peers, requests = zip(*home.mesh.sent, strict=True)
+    assert requests == (request, request)
+    assert len(set(peers)) == 2
+    assert set(peers) < set(NAMES)
+
+
+async def test_clients_burden_all_validators_alike() -> None:
+    asked: Counter[bytes] = Counter()
+    for i in range(400):
+        home = Household()
+        home.mesh.name = transaction_id(i)[:20]
+        home.client.submit([(ONE, b"first")])
+        asked.update(peer for peer, _ in home.mesh.sent)
+    assert min(asked[name] for name in NAMES) > 400 * 2 / len(NAMES) * 0.7
 
 
 async def test_a_request_goes_to_validators_that_are_up() -> None:
     home = Household(peers=[NAMES[1], NAMES[3], NAMES[6], b"\0" * 20])
     home.client.submit([(ONE, b"first")])
-    assert [peer for peer, _ in home.mesh.sent] == [NAMES[1], NAMES[3]]
+    assert {peer for peer, _ in home.mesh.sent} == {NAMES[1], NAMES[3]}
 
 
 async def test_many_transactions_travel_in_requests_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,6 +51,9 @@ def _of_vote(work: Work, vote: Vote, peer: bytes) -> str | None:
     if vote.sender == work.me:
         # Own votes count by way of memory and store only; echoes and stolen keys count for nothing.
         return "own_message"
+    if isinstance(vote, PrePrepare) and any(change.certificate for change in vote.justification):
+        # One certificate speaks for all; each other one would cost a committee of signature checks.
+        return "justification_too_long"
     if vote.height < height:
         return _of_old_vote(work, vote, peer)
     if vote.height > height + 1:

@@ -166,3 +166,14 @@ def test_refusals_are_counted_and_do_not_stop_the_loop(bench: Bench) -> None:
     assert bench.effects[-1].refused[0].code == "bad_certificate"
     bench.deliver(bench.view_change(bench.others[0], 3))
     assert not bench.effects[-1].refused
+
+
+def test_certificates_beside_a_justification_are_refused_before_their_signatures_are_checked(
+    bench: Bench,
+) -> None:
+    proof = bench.pc(2, bench.block(2).digest)
+    proven = tuple(bench.view_change(member, 3, proof) for member in bench.others)
+    proposal = bench.pre_prepare(3, bench.block(3), proven, None)
+    assert code(bench, proposal) == "justification_too_long"
+    bare = tuple(moved(change, certificate=None) for change in proven)
+    assert code(bench, moved(proposal, justification=bare)) != "justification_too_long"
