@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from consensus_bench import Bench
 from consensus_harness import Network
 
 from p2penergy.consensus import Rules
@@ -49,27 +50,14 @@ def test_a_smaller_quorum_forks_a_halved_network(n: int, wrong: Rules) -> None:
         halves(n, wrong)
 
 
-def delayed_decision(rules: Rules) -> Network:
-    """One node learns of block 1 two slots late; then there is work for everybody."""
-    network = Network(4, rules=rules)
-    late = network.nodes[0]
-    network.policy = lambda _, target, __: (2400,) if target == late.id and network.slot == 1 else (10,)
-    network.start()
-    for slot in range(1, 12):
-        network.run_to_slot(slot)
-        network.submit_everywhere(b"tx %d" % slot)
-    return network
-
-
 def test_first_from_the_local_commit_lets_nodes_disagree_about_views() -> None:
-    def firsts(network: Network) -> set[int]:
-        seen = {(node.replica.height, node.replica.first) for node in network.nodes}
-        by_height = [height for height, _ in seen]
-        return {height for height in by_height if by_height.count(height) > 1}
-
-    assert firsts(delayed_decision(Rules())) == set()
-    network = delayed_decision(FirstFromLocalCommit())
-    assert firsts(network) or len(set(network.heights)) > 1
+    for rules, agree in ((Rules(), True), (FirstFromLocalCommit(), False)):
+        firsts = set()
+        for slot in (2, 5):
+            bench = Bench(leads=4, rules=rules).at(slot)
+            bench.decide(2)
+            firsts.add(bench.node.replica.first)
+        assert (len(firsts) == 1) is agree
 
 
 def prepared_but_not_decided(rules: Rules) -> Network:
