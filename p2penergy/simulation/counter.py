@@ -17,7 +17,8 @@ from p2penergy.blocks import Draft, InvalidBlockError
 from p2penergy.consensus.ports import Outcome
 from p2penergy.digests import merkle_root
 from p2penergy.genesis import Genesis
-from p2penergy.messages import Stage
+from p2penergy.messages import Evidence, Stage
+from p2penergy.signing import Signer
 
 PERIOD_SLOTS = 4
 CHAIN_LINKS = 64
@@ -101,6 +102,14 @@ class CounterApplication:
     def conserved(self) -> str | None:
         """What is wrong with the books, None when they balance: a counter has no books."""
         return None
+
+    def accusation(self, signer: Signer, evidence: Evidence) -> bytes | None:
+        """A counter keeps no evidence."""
+        return None
+
+    def is_on_record(self, participant_id: bytes) -> bool:
+        """A counter keeps no evidence."""
+        return False
 
     def draft(self, height: int, slot: int, proposer: bytes, reveal: bytes, bytes_max: int) -> Draft:
         """Everything pending that fits."""

@@ -13,11 +13,13 @@ from p2penergy.ledger import (
     Ledger,
     Terms,
     decode_receipt,
+    keys,
+    sign_accusation,
     sign_contract,
     sign_reading,
     sign_terms,
 )
-from p2penergy.messages import encode
+from p2penergy.messages import Evidence, encode
 from p2penergy.signing import Signer
 from p2penergy.simulation.counter import ADD, JOIN, LEAVE, transaction
 from p2penergy.simulation.dice import Dice
@@ -47,6 +49,14 @@ class SimulatedLedger(Ledger):
         """What is wrong with the books; None when they balance."""
         totals = self.audit_totals()
         return None if totals.is_conserved() else str(totals)
+
+    def accusation(self, signer: Signer, evidence: Evidence) -> bytes | None:
+        """The transaction that records evidence."""
+        return encode(sign_accusation(signer, self._chain_id, evidence))
+
+    def is_on_record(self, participant_id: bytes) -> bool:
+        """Whether evidence against a member was recorded."""
+        return self.get(keys.proven(participant_id)) is not None
 
 
 class Load(Protocol):

@@ -215,6 +215,10 @@ class SimNode:
         if effects.persist or effects.send or effects.decided:
             self._queue(effects)
         self.world.watch.stepped(self, replica)
+        for evidence in effects.evidence:
+            raw = self.application.accusation(self.world.ring.signers[self.member], evidence)
+            if raw is not None:
+                self.request((raw,))
 
     # ---- effects ------------------------------------------------------------------------------
 

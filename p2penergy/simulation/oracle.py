@@ -13,8 +13,16 @@ from typing import Protocol
 from p2penergy.blocks import Draft, InvalidBlockError
 from p2penergy.consensus.ports import Application, Outcome
 from p2penergy.genesis import Genesis
-from p2penergy.messages import Block, Certificate, Stage, VoteKind, certificate_digest, header_digest
-from p2penergy.signing import SignatureChecker
+from p2penergy.messages import (
+    Block,
+    Certificate,
+    Evidence,
+    Stage,
+    VoteKind,
+    certificate_digest,
+    header_digest,
+)
+from p2penergy.signing import SignatureChecker, Signer
 from p2penergy.simulation.arbiter import Timetable, certificate_fault, quorum
 
 
@@ -37,6 +45,12 @@ class SimulatedApplication(Application, Protocol):
 
     def conserved(self) -> str | None:
         """What is wrong with the books; None when they balance."""
+
+    def accusation(self, signer: Signer, evidence: Evidence) -> bytes | None:
+        """The transaction that records evidence; None where the application keeps none."""
+
+    def is_on_record(self, participant_id: bytes) -> bool:
+        """Whether evidence against a member was recorded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,6 +189,8 @@ class Watch:
                 "durable first", f"{node.name}: another certificate is durable than decided on"
             )
         self.oracle.decide(node.name, decision.block, decision.certificate, self._world.now_ms)
+        if any(node.application.is_on_record(each) for each in self._correct):
+            raise ViolationError("evidence", f"a correct member is on record at height {decision.height}")
 
     def stepped(self, node: "SimNode", replica: Replica) -> None:
         """After every step: place, committee and leader; raises `ViolationError`."""
