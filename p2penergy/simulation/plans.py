@@ -56,6 +56,8 @@ class Profile:
     """Families of which every plan has one, besides those drawn."""
     sharp: bool = False
     """Whether liars tell only the lies that aim at a fork."""
+    eager: bool = False
+    """Whether clients ask everybody before every slot, so that no view is idle."""
     byzantine_ppm: int = 0
     safety_slots_max: int = 5
     settings: Settings = field(default_factory=Settings)
@@ -76,6 +78,7 @@ PROFILES: dict[str, Profile] = {
             ("mask",),
             always=("storm", "hide_decider"),
             sharp=True,
+            eager=True,
             byzantine_ppm=1_000_000,
             safety_slots_max=8,
         ),

@@ -23,6 +23,7 @@ EXTRA_VIEWS = 2
 MEASURED_SLOTS = 4
 """Slots over which the rate of blocks is measured once the network decides again."""
 SPARE_BLOCKS = 2
+ASKED_AGAIN_MAX = 8
 MEASURED_PPM = 250_000
 """Measuring takes half as long as all the rest: a quarter of the runs do."""
 STILL_VIEWS = 12
@@ -116,15 +117,17 @@ class Run:
         while moment_ms < end_ms:
             # Now and then exactly on a slot's boundary.
             offset_ms = 0 if self._dice.chance(200_000) else self._dice.below(alpha_ms)
+            if self.plan.profile.eager:
+                offset_ms = -(alpha_ms // 8)
             world.at(moment_ms + offset_ms, self._client)
             moment_ms += alpha_ms
         world.run_until(end_ms)
 
     def _client(self) -> None:
         world = self.world
-        for raw in world.undecided()[:8]:
-            world.submit(raw, world.some_seats())
-        world.submit(world.load.next(), world.some_seats())
+        eager = self.plan.profile.eager
+        for raw in [*world.undecided()[:ASKED_AGAIN_MAX], world.load.next()]:
+            world.submit(raw, world.everybody if eager else world.some_seats())
 
     def _heal(self) -> None:
         world, eps_ms = self.world, self.plan.settings.eps_ms

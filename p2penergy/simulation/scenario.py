@@ -115,7 +115,7 @@ def _split(members: int, twin: int, bits: int) -> _Groups:
 def plan_of(scenario: Scenario, seed: int = 0) -> Plan:
     """The scenario as a plan: twins are corrupt members, each round a partition of one slot."""
     settings = Settings(members=scenario.members)
-    seats = _seats(scenario, settings)
+    seats = seats_of_places(scenario, settings)
     atoms: list[Atom] = [Corrupt(seats[twin], (), twin=True) for twin in scenario.twins]
     for number, one in enumerate(scenario.rounds):
         groups = [tuple(seats[place] for place in group) for group in one.partitions]
@@ -123,10 +123,10 @@ def plan_of(scenario: Scenario, seed: int = 0) -> Plan:
         groups.extend((seat,) for seat in sorted(set(seats.values()) - named))
         start_ms = (number + 1) * settings.alpha_ms
         atoms.append(Split(start_ms, start_ms + settings.alpha_ms, tuple(groups)))
-    return Plan(seed, Profile("twins", ()), settings, tuple(atoms), len(scenario.rounds))
+    return Plan(seed, Profile("twins", (), eager=True), settings, tuple(atoms), len(scenario.rounds))
 
 
-def _seats(scenario: Scenario, settings: Settings) -> dict[int | str, int]:
+def seats_of_places(scenario: Scenario, settings: Settings) -> dict[int | str, int]:
     """Place -> seat. A place is where its member stands in the first committee's rotation."""
     genesis = make_genesis(settings)
     application = CounterApplication(genesis)
