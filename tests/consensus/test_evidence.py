@@ -4,8 +4,9 @@ import msgspec
 from consensus_bench import Bench
 from consensus_harness import FakeChecker, participant, public_key
 
-from p2penergy.consensus.evidence import Watch
-from p2penergy.messages import Commit, Evidence, Prepare, ViewChange
+from p2penergy.conflicts import conflict
+from p2penergy.consensus.evidence import Watch, signed_statement
+from p2penergy.messages import Commit, Evidence, Prepare, PrePrepare, ViewChange, Vote
 
 SIGNATURE = bytes(64)
 A = participant(1)
@@ -96,3 +97,27 @@ def test_a_restart_and_replays_are_no_evidence() -> None:
     bench.restart()
     bench.deliver(*messages, *messages)
     assert not bench.node.evidence
+
+
+def test_whatever_its_clock_does_and_however_often_it_restarts_nothing_it_signs_accuses_it() -> None:
+    bench = Bench(leads=2)
+    said: list[Vote] = []
+
+    def heard() -> None:
+        for kind in (PrePrepare, Prepare, Commit, ViewChange):
+            said.extend(bench.sent(kind))
+
+    block, other = bench.block(1), bench.block(3)
+    # Forwards, back behind everything, far ahead, onto a boundary; a restart after each.
+    for step, slot in enumerate((1, 3, 1, 2, 6, 2, 4, 9, 1)):
+        bench.at(slot, offset_ms=step % 2)
+        bench.deliver(bench.pre_prepare(1, block), bench.pre_prepare(3, other, bench.bare_changes(3, 3)))
+        for member in bench.others:
+            bench.deliver(bench.prepare(member, 1, block.digest), bench.prepare(member, 3, other.digest))
+        heard()
+        bench.restart()
+        heard()
+    assert len({type(vote) for vote in said}) >= 3, "it voted, and changed views"
+    statements = [signed_statement(vote) for vote in said]
+    assert not any(conflict(bench.me, one, two) for one in statements for two in statements)
+    assert not [evidence for evidence in bench.node.evidence if evidence.sender == bench.me]
