@@ -90,6 +90,7 @@ class Node:
             checker,
             store.restored(),
         )
+        self.replica.proposal_bytes_max = settings.block_bytes_max
         nodes = frozenset(bytes.fromhex(name) for name in home.config.peers)
         self.replies = Replies(home.signer, chain_id, mesh, store, nodes, self.ledger.concerned)
         self.coordinator = Coordinator(self.replica, home.genesis.consensus, self._perform, now_ms)
