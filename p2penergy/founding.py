@@ -86,7 +86,7 @@ def found(plan: Plan, folder: Path) -> Community:
     """Make keys, certificates, genesis and one folder per validator below `folder`.
 
     Raises:
-        FoundingError: a port is in use.
+        FoundingError: a port is in use, or the folder can't be written.
         GenesisError: the rules of the plan do not fit together.
     """
     authority = Authority.in_memory(plan.community)
@@ -97,23 +97,25 @@ def found(plan: Plan, folder: Path) -> Community:
     versions = genesis_versions(genesis)
     ports = _ports(plan)
     addresses = {meters[name].participant_id: (HOST, port) for name, port in zip(names, ports, strict=True)}
-    places = {}
-    for name, port in zip(names, ports, strict=True):
-        places[name] = folder / name
-        homes.write(
-            places[name],
-            config=Config(
-                node=NodeSettings(listen=f"{HOST}:{port}", tls=plan.tls),
-                peers={pid.hex(): f"{host}:{p}" for pid, (host, p) in addresses.items()},
-            ),
-            genesis=genesis,
-            key=meters[name].key,
-            certificate_pem=meters[name].certificate_pem,
-            authority_pem=authority.certificate_pem,
-            beacon_secret=secrets[name],
-        )
-        store = Store.create(places[name] / homes.LEDGER_FILE, genesis.chain_id, genesis_versions=versions)
-        store.close()
+    places = {name: folder / name for name in names}
+    try:
+        for name, port in zip(names, ports, strict=True):
+            homes.write(
+                places[name],
+                config=Config(
+                    node=NodeSettings(listen=f"{HOST}:{port}", tls=plan.tls),
+                    peers={pid.hex(): f"{host}:{p}" for pid, (host, p) in addresses.items()},
+                ),
+                genesis=genesis,
+                key=meters[name].key,
+                certificate_pem=meters[name].certificate_pem,
+                authority_pem=authority.certificate_pem,
+                beacon_secret=secrets[name],
+            )
+            ledger = places[name] / homes.LEDGER_FILE
+            Store.create(ledger, genesis.chain_id, genesis_versions=versions).close()
+    except OSError as error:
+        raise FoundingError(f"{error.filename or folder} can't be written: {error.strerror}") from None
     return Community(genesis, authority.certificate_pem, meters, names, places, addresses)
 
 

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from p2penergy.cli.start import READY_LINE
@@ -26,13 +26,25 @@ class ProcessError(Exception):
 class Validator:
     """One validator's process."""
 
-    def __init__(self, name: str, home: Path, program: Sequence[str] = ("p2penergy", "start")) -> None:
-        """`program` is the module to run and its first arguments; a benchmark may run another node."""
+    def __init__(
+        self,
+        name: str,
+        home: Path,
+        program: Sequence[str] = ("p2penergy", "start"),
+        ended: "Callable[[Validator], None]" = lambda _validator: None,
+    ) -> None:
+        """`program` is the module to run and its first arguments; a benchmark may run another node.
+
+        `ended` is called when the process ends that nobody asked to.
+        """
         self.name = name
         self.home = home
         self._program = program
+        self._ended = ended
         self.kills = 0
+        """How often it ended without being asked to: SIGKILL, or by itself."""
         self._process: asyncio.subprocess.Process | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     @property
     def running(self) -> bool:
@@ -68,12 +80,14 @@ class Validator:
             raise ProcessError(f"validator {self.name} did not start within {START_S_MAX} s") from None
         if not line.startswith(READY_LINE.encode()):
             await self._process.wait()
-            raise ProcessError(f"validator {self.name} did not start: {self._last_words()}")
+            raise ProcessError(f"validator {self.name} did not start: {self.last_words()}")
+        self._watching = asyncio.ensure_future(self._watch(self._process))
 
     async def kill(self) -> None:
         """SIGKILL, as a power cut would."""
-        await self._end(signal.SIGKILL)
-        self.kills += 1
+        if self.running:
+            self.kills += 1
+            await self._end(signal.SIGKILL)
 
     async def stop(self) -> None:
         """Ask it to end; after `STOP_S_MAX` insist."""
@@ -81,6 +95,8 @@ class Validator:
 
     async def _end(self, how: signal.Signals) -> None:
         process = self._process
+        if self._watching is not None:
+            self._watching.cancel()
         if process is None or process.returncode is not None:
             return
         with contextlib.suppress(ProcessLookupError):
@@ -92,6 +108,12 @@ class Validator:
                 process.kill()
             await process.wait()
 
-    def _last_words(self) -> str:
+    async def _watch(self, process: asyncio.subprocess.Process) -> None:
+        await process.wait()
+        self.kills += 1
+        self._ended(self)
+
+    def last_words(self) -> str:
+        """The last line of its log."""
         text = (self.home / LOG_FILE).read_text(encoding="utf-8", errors="replace").strip()
         return text.splitlines()[-1] if text else "it said nothing"

@@ -5,8 +5,11 @@ so that `p2penergy --help` is instant. What never does: the work itself.
 """
 
 from importlib import import_module
+from typing import Any
 
 import click
+
+from p2penergy.cli.errors import UserError
 
 _COMMANDS = {
     "audit": "p2penergy.cli.audit",
@@ -31,6 +34,13 @@ class _Lazy(click.Group):
             return None
         command: click.Command = getattr(import_module(_COMMANDS[cmd_name]), cmd_name)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a subcommand; Ctrl-C ends any of them with a sentence, at whatever moment it comes."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise UserError("Interrupted.") from None
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})

@@ -2,8 +2,12 @@
 
 import asyncio
 import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date
+from functools import partial
 from pathlib import Path
+from types import FrameType
 
 import click
 
@@ -23,6 +27,8 @@ from p2penergy.store import StoreError
 from transport import TransportError
 
 SAMPLE_DAY = date(2016, 6, 23)
+INTERRUPTED = "Interrupted; all processes ended."
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _ERRORS = (
     ClientError,
@@ -60,14 +66,48 @@ def _first_day(neighbourhood: Neighbourhood, day: date | None, data: Path | None
     return SAMPLE_DAY if data is None else days[0]
 
 
-async def _until_interrupted(options: DemoOptions, display: Display) -> Report:
-    # Ctrl-C and SIGTERM cancel the demo's task, which ends every child before it ends itself.
-    task = asyncio.current_task()
-    assert task is not None
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, task.cancel)
-    return await run(options, display)
+class _Interrupt:
+    """Ctrl-C or SIGTERM: the first ends the demo in order; more of them do not disturb that."""
+
+    def __init__(self) -> None:
+        self.came = False
+        self._cancel: Callable[[], object] | None = None
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Take the two signals over."""
+        before = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    async def run(self, options: DemoOptions, display: Display) -> Report:
+        """The demo, as a task that a signal cancels: it ends every child before it ends itself."""
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert task is not None
+        self._cancel = partial(loop.call_soon_threadsafe, task.cancel)
+        if self.came:
+            raise asyncio.CancelledError
+        return await run(options, display)
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        if not self.came and self._cancel is not None:
+            self._cancel()
+        self.came = True
+
+
+def _run(options: DemoOptions, display: Display) -> Report:
+    interrupt = _Interrupt()
+    with interrupt.watching():
+        try:
+            report = loops.run(interrupt.run(options, display))
+        except asyncio.CancelledError:
+            raise UserError(INTERRUPTED) from None
+    if interrupt.came:
+        raise UserError(INTERRUPTED)
+    return report
 
 
 @click.command()
@@ -119,12 +159,12 @@ def demo(
         if json_path is not None and not json_path.absolute().parent.is_dir():
             raise UserError(f"--json {json_path}: there is no such folder.")
         display = Display(make_console(plain))
-        try:
-            report = loops.run(_until_interrupted(options, display))
-        except (asyncio.CancelledError, KeyboardInterrupt):
-            raise UserError("Interrupted; all processes ended.") from None
+        report = _run(options, display)
     display.summary(report)
     if json_path is not None:
-        write_json(report, json_path)
+        try:
+            write_json(report, json_path)
+        except OSError as error:
+            raise UserError(f"--json {json_path}: can't be written: {error.strerror}.") from None
     if not report.sound:
         raise UserError("Something above does not hold: see NO in the summary.")

@@ -15,6 +15,7 @@ from p2penergy.ledger import keys
 from p2penergy.ledger.receipts import TradeReceipt, sentence
 from p2penergy.ledger.records import decode_integer
 from p2penergy.ledger.transactions import Terms, transaction_id
+from p2penergy.market.bill import format_money
 
 ENERGY_WH = 100
 PRICE_MICRO_PER_KWH = 200_000
@@ -27,12 +28,16 @@ class AttackResult:
     name: str
     attacker: str
     victim: str
-    altered: str
+    signed: str
+    """What the victim signed, in a householder's words."""
+    submitted: str
+    """What the attacker made of it."""
     declined: bool
     condition: int
     alpha: int
     victim_told: str
     genuine_executed: bool
+    """Once the victim, told of the mismatch, has sent the genuine contract; proven by its certificate."""
     repeat_declined: bool
     double_spent: bool
 
@@ -76,19 +81,21 @@ async def _attack(
     attacker: Household,
     period: int,
     alter: Callable[[Terms], Terms],
-    altered: str,
+    currency: str,
 ) -> AttackResult:
     victim = buyer if attacker is seller else seller
     before = await _balances(seller, buyer)
     terms = seller.terms_with(buyer, period, ENERGY_WH, PRICE_MICRO_PER_KWH)
     signature = victim.agree(terms)
     # The attacker is first: the altered contract reaches the network before the genuine one.
-    forged = attacker.contract(alter(terms), signature)
+    altered = alter(terms)
+    forged = attacker.contract(altered, signature)
     key = transaction_id(forged, attacker.chain_id)
     caught = await attacker.send(forged)
     told = await victim.told(key)
     # The victim, told of the mismatch, sends the genuine contract; then the attacker repeats it.
     genuine = await victim.conclude(terms, attacker.agree(terms))
+    proven = await victim.proven(genuine)
     repeated = await attacker.conclude(terms, signature)
     after = await _balances(seller, buyer)
     assert isinstance(caught, TradeReceipt)
@@ -96,18 +103,23 @@ async def _attack(
         name=name,
         attacker=attacker.name,
         victim=victim.name,
-        altered=altered,
+        signed=_words(terms, currency),
+        submitted=_words(altered, currency),
         declined=not caught.accepted,
         condition=caught.condition,
         alpha=caught.alpha,
         victim_told=sentence(told.receipt),
-        genuine_executed=genuine.accepted,
+        genuine_executed=genuine.accepted and proven,
         repeat_declined=not repeated.accepted,
         double_spent=not _paid_once(before, after, terms),
     )
 
 
-async def run(seller: Household, buyer: Household, period: int) -> list[AttackResult]:
+def _words(terms: Terms, currency: str) -> str:
+    return f"{terms.energy_wh} Wh for {format_money(terms.amount_nano, currency)}"
+
+
+async def run(seller: Household, buyer: Household, period: int, currency: str) -> list[AttackResult]:
     """Both attacks, one after the other, in `period`, which this opens with two staged readings."""
     await seller.report(period, 0, 2 * ENERGY_WH)
     await buyer.report(period, 2 * ENERGY_WH, 0)
@@ -130,7 +142,7 @@ async def run(seller: Household, buyer: Household, period: int) -> list[AttackRe
             seller,
             period,
             half_the_energy,
-            f"{ENERGY_WH} Wh made {ENERGY_WH // 2} Wh for the same money",
+            currency,
         ),
         await _attack(
             "malicious buyer",
@@ -139,6 +151,6 @@ async def run(seller: Household, buyer: Household, period: int) -> list[AttackRe
             buyer,
             period,
             half_the_price,
-            f"the price of {ENERGY_WH} Wh halved",
+            currency,
         ),
     ]

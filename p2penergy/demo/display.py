@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from p2penergy.demo.attacks import AttackResult
 from p2penergy.demo.replay import PeriodResult
-from p2penergy.demo.report import BillRow, Report
+from p2penergy.demo.report import BillRow, Report, ValidatorRow
 from p2penergy.market.bill import format_money
 
 PLAIN_WIDTH = 100
@@ -42,7 +44,7 @@ class Display:
 
     def step(self, text: str) -> None:
         """Something was done."""
-        self._console.print(f"[green]•[/green] {text}")
+        self._console.print(f"[green]•[/green] {escape(text)}")
 
     @contextmanager
     def replaying(self, periods: int) -> Iterator[None]:
@@ -80,17 +82,21 @@ class Display:
             self._console.print(self._bill(report.bill, report.currency))
         self._console.print(self._validators(report))
         self._console.print(self._checks(report))
-        if report.attacks:
-            self._console.print(self._attacks(report))
+        for attack in report.attacks:
+            self._console.print(self._attack(attack))
         if report.kept is not None:
-            self._console.print(f"Ledgers kept in {report.kept}: p2penergy audit {report.kept}")
+            self._console.print(
+                f"Ledgers kept in {report.kept}; check them from genesis: p2penergy audit {report.kept}",
+                markup=False,
+                soft_wrap=True,
+            )
 
     def _headline(self, report: Report) -> str:
         days = " to ".join(dict.fromkeys((report.days[0], report.days[-1])))
         share = report.community_share
         sold = report.traded_wh / report.exported_wh if report.exported_wh else 0.0
         return (
-            f"{report.households} households of {report.neighbourhood}, {days} "
+            f"{report.households} households of {escape(report.neighbourhood)}, {days} "
             f"({len(report.periods)} settlement periods)\n"
             f"[bold]{report.trades:,} trades, {kwh(report.traded_wh)}, "
             f"{format_money(report.traded_nano, report.currency)} between neighbours[/bold]\n"
@@ -101,7 +107,7 @@ class Display:
         )
 
     def _bill(self, bill: BillRow, currency: str) -> Table:
-        table = Table(title=f"Bill of household {bill.household}", title_justify="left")
+        table = _table(f"Bill of household {bill.household}")
         table.add_column("")
         table.add_column("energy", justify="right")
         table.add_column("amount", justify="right")
@@ -122,28 +128,32 @@ class Display:
             f"{len(report.validators)} validators, tolerating {report.faults_tolerated} faulty; "
             f"a slot lasts {report.alpha_ms} ms"
         )
-        table = Table(title=title, title_justify="left")
-        for name in ("validator", "height", "slots led", "blocks led", "state root", ""):
+        table = _table(title)
+        noted = any(row.killed for row in report.validators)
+        for name in ("validator", "height", "slots led", "blocks led", "state root"):
             table.add_column(name, justify="right" if "led" in name or name == "height" else "left")
+        if noted:
+            table.add_column("note")
         for row in report.validators:
-            notes = "killed, started again" if row.killed and row.running else "killed" if row.killed else ""
-            table.add_row(
+            cells = [
                 row.name,
                 f"{row.height:,}",
                 f"{row.slots_led:,}",
                 f"{row.blocks_led:,}",
-                row.state_root[:16],
-                notes,
-            )
+                row.state_root[:16] or "-",
+            ]
+            table.add_row(*cells, *([_note(row)] if noted else []))
         return table
 
     def _checks(self, report: Report) -> Table:
-        table = Table(title="Checked", title_justify="left", show_header=False)
+        table = _table("Checked", show_header=False)
         table.add_column("")
         table.add_column("")
         latency = report.latency_ms
         table.add_row(f"{report.blocks:,} blocks, {report.transactions:,} transactions", "decided by PBFT")
-        table.add_row("Commit latency", f"p50 {latency.p50:.0f} ms, p99 {latency.p99:.0f} ms")
+        table.add_row(
+            "From sending to f+1 equal replies", f"p50 {latency.p50:,.0f} ms, p99 {latency.p99:,.0f} ms"
+        )
         table.add_row("Every leader was Equation (1)'s", _yes(report.leaders_match_equation_1))
         table.add_row("Energy and money conserved to the unit", _yes(report.conserved))
         table.add_row("State roots equal on all running validators", _yes(report.roots_equal))
@@ -152,20 +162,35 @@ class Display:
         table.add_row("Replayed in", f"{report.replay_s:.1f} s")
         return table
 
-    def _attacks(self, report: Report) -> Table:
-        table = Table(title="Two attacks, run for real", title_justify="left", show_lines=True)
-        for name in ("attack", "how it was caught", "what the victim was told", "double spent"):
-            table.add_column(name)
-        for attack in report.attacks:
-            caught = f"declined, condition {attack.condition}, alpha {attack.alpha:+d}"
-            genuine = "genuine contract executed once" if attack.genuine_executed else "not executed"
-            table.add_row(
-                f"{attack.name} {attack.attacker}: {attack.altered}",
-                f"{caught if attack.declined else 'NOT CAUGHT'}; {genuine}",
-                attack.victim_told,
-                "[red]YES[/red]" if attack.double_spent else "no",
-            )
+    def _attack(self, attack: AttackResult) -> Table:
+        table = _table(f"Attack, run for real: {attack.name} {attack.attacker}", show_header=False)
+        table.add_column("", no_wrap=True)
+        table.add_column("")
+        role = attack.name.split()[-1]
+        table.add_row(
+            "what happened",
+            f"{attack.victim} signed {attack.signed}; the {role} submitted {attack.submitted}",
+        )
+        caught = f"by condition {attack.condition} (alpha {attack.alpha:+d})"
+        table.add_row("caught", f"{_yes(attack.declined)}, {caught}" if attack.declined else _yes(False))
+        table.add_row(f"{attack.victim} was told", f"your contract was {attack.victim_told}")
+        table.add_row(
+            "genuine contract",
+            "executed once, proven" if attack.genuine_executed else "[red]NOT EXECUTED[/red]",
+        )
+        table.add_row("sent again", "declined" if attack.repeat_declined else "[red]NOT DECLINED[/red]")
+        table.add_row("anything spent twice", "[red]YES[/red]" if attack.double_spent else "no")
         return table
+
+
+def _table(title: str, show_header: bool = True) -> Table:
+    return Table(title=title, title_justify="left", title_style="bold", show_header=show_header)
+
+
+def _note(row: ValidatorRow) -> str:
+    if not row.killed:
+        return ""
+    return "killed, started again" if row.running else "killed"
 
 
 def _owed(amount_nano: int, currency: str) -> str:

@@ -84,6 +84,11 @@ class Household:
         """Wait for what f+1 validators say of a transaction that somebody else submitted."""
         return await self._told(transaction_id)
 
+    async def proven(self, receipt: Receipt) -> bool:
+        """Whether one validator's certificate and Merkle path prove a receipt, with nobody's word for it."""
+        result = await self.client.proven(receipt.transaction_id)
+        return decode_receipt(result.receipt) == receipt
+
     async def report(self, period: int, import_wh: int, export_wh: int) -> Receipt:
         """Sign and send the reading of a period."""
         reading = sign_reading(self._signer, self.chain_id, period, import_wh, export_wh)

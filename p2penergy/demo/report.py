@@ -99,7 +99,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def sound(self) -> bool:
         """Whether everything that the summary checks holds."""
-        caught = all(a.declined and a.genuine_executed and not a.double_spent for a in self.attacks)
+        caught = all(
+            a.declined and a.genuine_executed and a.repeat_declined and not a.double_spent
+            for a in self.attacks
+        )
         return (
             self.leaders_match_equation_1
             and self.roots_equal

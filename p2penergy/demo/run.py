@@ -24,7 +24,7 @@ from p2penergy.founding import Community, Plan, found
 from p2penergy.genesis import ConsensusRules, MarketRules
 from p2penergy.grid.periods import local_time_text
 from p2penergy.market.tariffs import Tariffs
-from p2penergy.processes import Validator
+from p2penergy.processes import ProcessError, Validator
 
 CRASH_AT = 0.35
 """Share of the periods after which the first of the crashing validators is killed."""
@@ -73,6 +73,26 @@ def _plan(options: DemoOptions, tariffs: Tariffs) -> Plan:
     )
 
 
+class _Watch:
+    """Validators that end although nobody asked them to: told, and too many of them end the demo."""
+
+    def __init__(self, faults_tolerated: int, display: Display) -> None:
+        self.validators: dict[str, Validator] = {}
+        self.failure: ProcessError | None = None
+        self._faults_tolerated = faults_tolerated
+        self.display = display
+        self._task = asyncio.current_task()
+
+    def ended(self, validator: Validator) -> None:
+        """One has."""
+        words = f"validator {validator.name} ended by itself: {validator.last_words()}"
+        self.display.step(words)
+        down = sum(not each.running for each in self.validators.values())
+        if down > self._faults_tolerated and self.failure is None and self._task is not None:
+            self.failure = ProcessError(f"{words} ({down} are down, {self._faults_tolerated} may be)")
+            self._task.cancel()
+
+
 async def run(options: DemoOptions, display: Display) -> Report:
     """The whole demo; every process has ended when this returns or raises.
 
@@ -82,28 +102,39 @@ async def run(options: DemoOptions, display: Display) -> Report:
     tariffs = Tariffs()
     where = nullcontext(options.keep) if options.keep else tempfile.TemporaryDirectory(prefix="p2penergy-")
     with where as folder:
-        place = Path(folder)
-        async with AsyncExitStack() as stack:
-            running = await _start(options, tariffs, place, display, stack)
-            replay = await _replay(options, tariffs, running, display)
-            staged = await _attack(options, running, display)
-            statuses = await _settled(running)
+        watch = _Watch(options.faults_tolerated, display)
+        try:
+            async with AsyncExitStack() as stack:
+                running = await _start(options, tariffs, Path(folder), watch, stack)
+                replay = await _replay(options, tariffs, running, display)
+                staged = await _attack(options, running, tariffs.currency, display)
+                statuses = await _settled(running)
+        except asyncio.CancelledError:
+            if watch.failure is not None:
+                raise watch.failure from None
+            raise
         display.step("all processes ended; reading the ledgers once more")
         return _report(options, tariffs, running, replay, staged, statuses)
 
 
 async def _start(
-    options: DemoOptions, tariffs: Tariffs, place: Path, display: Display, stack: AsyncExitStack
+    options: DemoOptions, tariffs: Tariffs, place: Path, watch: _Watch, stack: AsyncExitStack
 ) -> _Running:
+    display = watch.display
     community = found(_plan(options, tariffs), place)
     meters = len(community.meters)
     display.step(
         f"an authority, {meters} device certificates, genesis {community.genesis.chain_id.hex()[:16]}"
     )
-    validators = {name: Validator(name, home) for name, home in community.homes.items()}
+    validators = {name: Validator(name, home, ended=watch.ended) for name, home in community.homes.items()}
+    watch.validators = validators
     for validator in validators.values():
         stack.push_async_callback(validator.stop)
-    await asyncio.gather(*(v.start() for v in validators.values()))
+    # All of them, whatever becomes of one: what was started must be known to be ended.
+    begun = await asyncio.gather(*(v.start() for v in validators.values()), return_exceptions=True)
+    for failure in begun:
+        if failure is not None:
+            raise failure
     display.step(
         f"{len(validators)} validators, each a process of its own, on loopback TCP with mutual TLS 1.3"
     )
@@ -146,13 +177,15 @@ async def _crash(options: DemoOptions, running: _Running, index: int, periods: i
         display.step(f"validator {doomed[0].name} started again")
 
 
-async def _attack(options: DemoOptions, running: _Running, display: Display) -> Sequence[AttackResult]:
+async def _attack(
+    options: DemoOptions, running: _Running, currency: str, display: Display
+) -> Sequence[AttackResult]:
     households = sorted(options.neighbourhood.households, key=lambda h: (-h.pv_w, h.name))
     if len(households) < 2:
         display.step("one household alone has nobody to attack")
         return ()
     seller, buyer = running.households[households[0].name], running.households[households[-1].name]
-    found = await attacks.run(seller, buyer, options.periods()[-1] + 1)
+    found = await attacks.run(seller, buyer, options.periods()[-1] + 1, currency)
     display.step("two attacks tried: a malicious seller and a malicious buyer")
     return found
 
@@ -189,7 +222,7 @@ def _report(
 ) -> Report:
     results, replay_s = replay
     neighbourhood, community = options.neighbourhood, running.community
-    witness = next(v for v in running.validators.values() if not v.kills)
+    witness = next(v for v in running.validators.values() if v.name in statuses and not v.kills)
     facts = facts_of(witness.home)
     seen = statuses[witness.name]
     rows = []

@@ -69,7 +69,7 @@ async def height_of(households: Households, community: Community, name: str) -> 
 
 async def has_reached(households: Households, community: Community, name: str, height: int) -> None:
     async with asyncio.timeout(PATIENCE_S):
-        while await height_of(households, community, name) < height:
+        while await height_of(households, community, name) < height:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
 
