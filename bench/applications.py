@@ -9,13 +9,13 @@ executes at most once. Implements the seams of CONSENSUS sections 3 and 9.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bench.requests import ASKER_BYTES, parse_request
+from bench.requests import ASKER_BYTES, request_id, signature_item
 from p2penergy import beacon
 from p2penergy.blocks import Draft, InvalidBlockError
 from p2penergy.digests import TAG_STATE, digest, merkle_root
 from p2penergy.genesis import Genesis
 from p2penergy.ledger import PoolResult, Version
-from p2penergy.messages import BLOCK_TRANSACTIONS_MAX, MalformedMessageError, Stage
+from p2penergy.messages import BLOCK_TRANSACTIONS_MAX, Stage
 from p2penergy.signing import SignatureChecker, SignatureItem
 
 POOL_REQUESTS_MAX = 100_000
@@ -55,14 +55,14 @@ class BenchPool:
 
     def check(self, data: bytes) -> PoolResult:
         """What `add` would say before it looks at the signature."""
-        request_id = self._application.transaction_id(data)
-        if request_id is None:
+        each = self._application.transaction_id(data)
+        if each is None:
             return PoolResult(False, "malformed", "not a request of this application")
         if self._application.public_key(data[:ASKER_BYTES]) is None:
             return PoolResult(False, "unknown_submitter", "the asker is not a member")
-        if request_id in self._pending:
+        if each in self._pending:
             return PoolResult(False, "pending", "the request is pending already")
-        if request_id in self._application.executed:
+        if each in self._application.executed:
             return PoolResult(False, "answered", "the request was answered already")
         if len(self._pending) >= POOL_REQUESTS_MAX:
             return PoolResult(False, "pool_full", f"{len(self._pending)} requests are pending")
@@ -75,9 +75,9 @@ class BenchPool:
             return result
         if not self._application.is_signed_rightly(data):
             return PoolResult(False, "bad_signature", "the request is not signed by its asker")
-        request_id = self._application.transaction_id(data)
-        assert request_id is not None, "a malformed request passed the check"
-        self._pending[request_id] = data
+        each = self._application.transaction_id(data)
+        assert each is not None, "a malformed request passed the check"
+        self._pending[each] = data
         return _TAKEN
 
     def select(self, bytes_max: int) -> tuple[bytes, ...]:
@@ -92,8 +92,8 @@ class BenchPool:
 
     def drop(self, request_ids: Iterable[bytes]) -> None:
         """Forget what was executed."""
-        for request_id in request_ids:
-            self._pending.pop(request_id, None)
+        for each in request_ids:
+            self._pending.pop(each, None)
 
 
 class BenchApplication:
@@ -123,10 +123,7 @@ class BenchApplication:
 
     def transaction_id(self, data: bytes) -> bytes | None:
         """The id of a request; None when it is malformed."""
-        try:
-            return parse_request(data, self._chain_id, self._signed).request_id
-        except MalformedMessageError:
-            return None
+        return request_id(data, self._signed)
 
     def concerned(self, data: bytes) -> tuple[bytes, ...]:
         """Whom the reply goes to: the asker."""
@@ -136,9 +133,8 @@ class BenchApplication:
         """The asker's signature; [] where there is nothing to check."""
         if not self._signed or self.transaction_id(data) is None:
             return []
-        request = parse_request(data, self._chain_id, signed=True)
-        key = self._keys.get(request.asker)
-        return [] if key is None else [(key, request.signed, request.signature)]
+        key = self._keys.get(data[:ASKER_BYTES])
+        return [] if key is None else [signature_item(data, self._chain_id, key)]
 
     def is_signed_rightly(self, data: bytes) -> bool:
         """Whether the signature holds, where there has to be one."""
@@ -179,14 +175,14 @@ class BenchApplication:
         """
         ids: list[bytes] = []
         for data in draft.transactions:
-            request_id = self.transaction_id(data)
-            if request_id is None or data[:ASKER_BYTES] not in self._keys:
+            each = request_id(data, self._signed)
+            if each is None or data[:ASKER_BYTES] not in self._keys:
                 raise InvalidBlockError("malformed_transaction", "not a request of a member")
-            if request_id in self.executed:
-                raise InvalidBlockError("answered_twice", f"{request_id.hex()} was answered before")
+            if each in self.executed:
+                raise InvalidBlockError("answered_twice", f"{each.hex()} was answered before")
             if not self.is_signed_rightly(data):
-                raise InvalidBlockError("bad_signature", f"{request_id.hex()} is not signed by its asker")
-            ids.append(request_id)
+                raise InvalidBlockError("bad_signature", f"{each.hex()} is not signed by its asker")
+            ids.append(each)
         if len(set(ids)) != len(ids):
             raise InvalidBlockError("answered_twice", "the block holds a request twice")
         if draft.proposer not in self._tips or draft.stage is not Stage.VALIDATION:

@@ -8,11 +8,10 @@ signed:   asker (20) | number (8) | payload (164) | signature (64)
 unsigned: asker (20) | number (8)
 """
 
-from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 
-from p2penergy.messages import MalformedMessageError
-from p2penergy.signing import SIGNATURE_BYTES, Signer
+from p2penergy.signing import SIGNATURE_BYTES, SignatureItem, Signer
 
 TAG_REQUEST = b"p2penergy/bench-request/1\0"
 ASKER_BYTES = 20
@@ -21,17 +20,7 @@ UNSIGNED_BYTES = ASKER_BYTES + NUMBER_BYTES
 SIGNED_BYTES = 256
 PAYLOAD_BYTES = SIGNED_BYTES - UNSIGNED_BYTES - SIGNATURE_BYTES
 RECEIPT_BYTES = 32
-
-
-@dataclass(frozen=True, slots=True)
-class BenchRequest:
-    """A request taken apart."""
-
-    asker: bytes
-    request_id: bytes
-    signed: bytes
-    """What the signature covers; empty where there is none."""
-    signature: bytes
+IDS_REMEMBERED_MAX = 1 << 16
 
 
 def sign_request(signer: Signer, chain_id: bytes, number: int) -> tuple[bytes, bytes]:
@@ -47,18 +36,17 @@ def zero_request(asker: bytes, number: int) -> tuple[bytes, bytes]:
     return sha256(data).digest(), data
 
 
-def parse_request(data: bytes, chain_id: bytes, signed: bool) -> BenchRequest:
-    """A request from its bytes.
+@lru_cache(maxsize=IDS_REMEMBERED_MAX)
+def request_id(data: bytes, signed: bool) -> bytes | None:
+    """The id of a request; None when it has not the one length that requests of its kind have."""
+    if len(data) != (SIGNED_BYTES if signed else UNSIGNED_BYTES):
+        return None
+    return sha256(data[:-SIGNATURE_BYTES] if signed else data).digest()
 
-    Raises:
-        MalformedMessageError: it has not the one length that requests of its kind have.
-    """
-    expected = SIGNED_BYTES if signed else UNSIGNED_BYTES
-    if len(data) != expected:
-        raise MalformedMessageError("malformed", f"a request of {len(data)} bytes, not {expected}")
-    body = data[:-SIGNATURE_BYTES] if signed else data
-    covered = TAG_REQUEST + chain_id + body if signed else b""
-    return BenchRequest(data[:ASKER_BYTES], sha256(body).digest(), covered, data[len(body) :])
+
+def signature_item(data: bytes, chain_id: bytes, public_key: bytes) -> SignatureItem:
+    """What is to be checked of a signed request of the right length."""
+    return public_key, TAG_REQUEST + chain_id + data[:-SIGNATURE_BYTES], data[-SIGNATURE_BYTES:]
 
 
 def decode_bench_receipt(receipt: bytes) -> bytes:

@@ -21,8 +21,8 @@ KINDS = {2: "pre_prepare", 3: "prepare", 4: "commit", 14: "reply"}
 """Tags of the messages that are noted (`p2penergy.messages`)."""
 STAGES = ("queue", "pre_prepare", "prepare", "commit", "reply")
 """queue: from the intended moment to the leader's PRE-PREPARE. pre_prepare: until half of the nodes sent
-PREPARE (way, check, execution, fsync). prepare: until half sent COMMIT. commit: until half sent replies
-(quorum, fsync, execution made permanent). reply: until the client has f+1 of them."""
+PREPARE (way, check, execution, fsync). prepare: until half sent COMMIT. commit: until f+1 sent replies
+(quorum, fsync, execution made permanent). reply: until the client has f+1 of them and has checked them."""
 
 _SENDER_BYTES = 22
 """After the array's header and the tag: a sender as msgpack's bin 8."""
@@ -122,14 +122,17 @@ def stages_ms(samples: Sequence[Sample], start_s: float, nodes: Sequence[Sequenc
     for notes in nodes:
         for note in notes:
             moments.setdefault((note.kind, note.height), []).append(note.at_s)
+    fault_limit = (len(nodes) - 1) // 3
     parts: dict[str, list[float]] = {stage: [] for stage in STAGES}
     for sample in samples:
         edges = [moments.get((kind, sample.height)) for kind in KINDS.values()]
         if sample.done_us < 0 or any(edge is None for edge in edges):
             continue
         known = [edge for edge in edges if edge]
-        # The leader's PRE-PREPARE is the first; of the others' moments, the middle one.
-        ends = [min(known[0]), *(median(edge) for edge in known[1:]), start_s + sample.done_us / 1e6]
+        # The leader's PRE-PREPARE is the first; of votes the middle one counts, of replies number f + 1.
+        replied_s = sorted(known[-1])[min(fault_limit, len(known[-1]) - 1)]
+        votes = [median(edge) for edge in known[1:-1]]
+        ends = [min(known[0]), *votes, replied_s, start_s + sample.done_us / 1e6]
         begins = [start_s + sample.intended_us / 1e6, *ends]
         for stage, begin, end in zip(STAGES, begins, ends, strict=False):
             parts[stage].append((end - begin) * 1000)
