@@ -45,6 +45,13 @@ class Report:
     coverage: Coverage = field(default_factory=Coverage)
     refusals: Counter[str] = field(default_factory=Counter)
     failure: Result | None = None
+    scenario: Path | None = None
+
+    def command(self) -> str | None:
+        """What reproduces the failure."""
+        if self.failure is None or self.scenario is None:
+            return None if self.failure is None else self.failure.command()
+        return f"p2penergy simulate --scenario {self.scenario} --trace"
 
     def add(self, result: Result) -> None:
         """Take a run in; the first failure is kept."""
@@ -71,7 +78,7 @@ class Report:
             "refusals": dict(sorted(self.refusals.items())),
             "violation": None if failure is None else failure.violation,
             "sentence": None if failure is None else failure.sentence,
-            "command": None if failure is None else failure.command(),
+            "command": self.command(),
         }
 
 
@@ -170,7 +177,7 @@ def _show(report: Report, console: Console) -> None:
     console.print(f"violated: {report.failure.sentence}", style="red", markup=False, soft_wrap=True)
     for number, atom in enumerate(report.failure.plan.atoms):
         console.print(f"  fault {number}: {atom}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"reproduce: {report.failure.command()}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"reproduce: {report.command()}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _numbers(text: str, what: str) -> tuple[int, ...]:
@@ -225,6 +232,7 @@ def simulate(
         except ScenarioError as error:
             raise click.ClickException(f"{scenario}: {error}") from None
         report = _single(plan, trace, shrunk, console)
+        report.scenario = scenario
     elif len(seed_range) == 1:
         plan = plan_for(seed_range.start, sizes[seed_range.start % len(sizes)], profile)
         left_out = _numbers(without, "faults")

@@ -57,12 +57,16 @@ class Duplicate:
 
 @dataclass(eq=False)
 class Mask:
-    """Within one slot, whole (message type, link) pairs are dead: the fault that finds bugs."""
+    """Within one slot, whole (message type, link) pairs are dead: the fault that finds bugs.
+
+    Types differ: some are spared altogether, some suffer twice as much, so that phases fail one by one.
+    """
 
     dice: Dice
     slot: int
     density_ppm: int
     _dead: dict[tuple[str, int, int], bool] = field(default_factory=dict)
+    _weights: dict[str, int] = field(default_factory=dict)
 
     def apply(self, hop: Hop, delays_ms: list[int]) -> list[int]:
         """See `Disturbance`."""
@@ -70,8 +74,13 @@ class Mask:
             return delays_ms
         pair = (hop.kind, hop.source, hop.target)
         if pair not in self._dead:
-            self._dead[pair] = self.dice.chance(self.density_ppm)
+            self._dead[pair] = self.dice.chance(self.density_ppm * self._weight(hop.kind))
         return [] if self._dead[pair] else delays_ms
+
+    def _weight(self, kind: str) -> int:
+        if kind not in self._weights:
+            self._weights[kind] = self.dice.below(3)
+        return self._weights[kind]
 
 
 @dataclass(eq=False)

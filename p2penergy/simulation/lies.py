@@ -256,7 +256,7 @@ class OmittedHighest(Lie):
     def __init__(self, node: "ByzantineNode") -> None:
         super().__init__(node)
         self._changes: dict[tuple[int, int], dict[bytes, ViewChange]] = {}
-        self._mode = self.dice.pick(("fresh", "drop", "twice", "lower", "bare", "claim"))
+        self._mode = self.dice.pick(("fresh", "drop", "twice", "other-view", "other-height", "bare", "claim"))
         self._done: set[tuple[int, int]] = set()
 
     def hears(self, message: Message, raw: bytes) -> None:
@@ -315,11 +315,20 @@ class OmittedHighest(Lie):
             return tuple(none)
         if self._mode == "twice":
             return tuple(change for change in none for _ in range(2))
-        if self._mode == "lower":
-            # VIEW-CHANGEs of an earlier view, in which nobody had prepared yet.
-            older = [c for at in self._changes.values() for c in at.values() if c.prepared_view is None]
-            return tuple(msgspec.structs.replace(change, certificate=None) for change in older)[:100]
+        if self._mode in {"other-view", "other-height"}:
+            return tuple(none + self._from_elsewhere(bare[0]))
         return tuple(bare)
+
+    def _from_elsewhere(self, here: ViewChange) -> list[ViewChange]:
+        """Genuine VIEW-CHANGEs of another view of this height, or of this view at another height."""
+        return [
+            msgspec.structs.replace(change, certificate=None)
+            for (height, view), changes in self._changes.items()
+            for change in changes.values()
+            if change.prepared_view is None
+            and (height == here.height) == (self._mode == "other-view")
+            and (view == here.view) == (self._mode == "other-height")
+        ]
 
 
 class DoubleSigners(Lie):

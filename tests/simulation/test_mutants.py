@@ -71,7 +71,7 @@ def _as_drawn(plan: Plan) -> Plan:
 def test_a_wrong_rule_is_caught(
     rules: type[Rules], members: int, profile: str, change: Callable[[Plan], Plan], invariants: set[str]
 ) -> None:
-    catch = hunt(rules, members, profile, 120, change=change)
+    catch = hunt(rules, members, profile, 300, change=change)
     assert catch is not None, "no schedule broke an invariant"
     assert catch.result.violation in invariants, catch.result.sentence
 
