@@ -1,13 +1,21 @@
 """Hosts of a remote benchmark: the file, the homes made for them, the instructions."""
 
+import asyncio
+import socket
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from bench.experiment import Bench, Settings
+from bench.experiments import remote
 from bench.experiments.remote import HostsError, instructions, parse_hosts, read_hosts
 from bench.network import Network, Options
+from bench.results import Folder
+from bench.watching import Watcher
 from p2penergy import home as homes
 from p2penergy.config import parse_address
+from p2penergy.processes import Validator
 
 HOSTS = "192.0.2.1:7440\n# a comment\n192.0.2.2:7440  # the second\n\n192.0.2.3:7440\n[2001:db8::4]:7440\n"
 
@@ -51,3 +59,37 @@ def test_every_home_is_made_for_its_host(tmp_path: Path) -> None:
         assert len(home.config.peers) == 4
     lines = instructions(network, hosts)
     assert len(lines) == 5 and "192.0.2.1:7441" in lines[1] and "p2penergy start --home" in lines[1]
+
+
+async def test_validators_that_somebody_else_starts_are_measured(tmp_path: Path) -> None:
+    ports = free_ports(4)
+    hosts = tmp_path / "hosts"
+    hosts.write_text("".join(f"127.0.0.1:{port}\n" for port in ports))
+    settings = Settings(runs=1, length_s=1.0, warm_up_s=0.5, pairs=1, peak_per_s=40.0)
+    bench = Bench("remote", settings, Folder(tmp_path / "out"), Watcher(Console(quiet=True)))
+    working = asyncio.ensure_future(remote.run(bench, hosts, wait_s=60))
+    # The homes are made before it waits for anybody.
+    await asyncio.sleep(0)
+    homes_made = sorted((tmp_path / "out" / "network" / "homes").iterdir())
+    validators = [Validator(home.name, home) for home in homes_made]
+    try:
+        await asyncio.gather(*(validator.start() for validator in validators))
+        await working
+    finally:
+        working.cancel()
+        await asyncio.gather(*(validator.stop() for validator in validators))
+    assert [row.point for row in bench.rows] == ["peak", "half of peak"]
+    for row in bench.rows:
+        assert row.throughput > 0 and row.signature_limit
+        assert "messages_per_request" in row.costs and "cpu_ms_per_request" not in row.costs
+        assert not any("answered" in reason or "wrong" in reason for reason in row.invalid_because)
+
+
+def free_ports(count: int) -> list[int]:
+    held = [socket.socket() for _ in range(count)]
+    for one in held:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in held]
+    for one in held:
+        one.close()
+    return ports
