@@ -61,7 +61,7 @@ def test_blocks_that_no_correct_proposer_makes(change: dict[str, object], code: 
 
 def test_members_come_and_go_but_never_too_many() -> None:
     application = CounterApplication(GENESIS)
-    pools = []
+    pools: list[tuple[bytes, ...]] = []
     for kind, number in ((LEAVE, 0), (JOIN, 4), (LEAVE, 0), (LEAVE, 1)):
         application.submit(transaction(kind, number + 5 * len(pools)))
         application.commit(application.execute(_draft(application, 2)))

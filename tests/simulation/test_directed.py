@@ -1,6 +1,7 @@
 """Attacks and wrong rules that need a schedule made on purpose (CONSENSUS section 12)."""
 
 from dataclasses import replace
+from functools import partial
 
 import msgspec
 import mutants
@@ -147,7 +148,7 @@ def test_votes_of_another_chain_with_the_same_keys_are_no_votes(chain_in_signatu
         _forget_the_chain(run)
     world = run.world
     for moment_ms, source, target, raw in frames:
-        world.at(moment_ms, lambda s=source, t=target, r=raw: world.nodes[t].deliver(world.nodes[s], r))
+        world.at(moment_ms, partial(world.nodes[target].deliver, world.nodes[source], raw))
     result = run.execute()
     if chain_in_signatures:
         assert result.ok, result.sentence
