@@ -24,6 +24,7 @@ from p2penergy.signing import Signer
 from p2penergy.simulation.counter import ADD, JOIN, LEAVE, transaction
 from p2penergy.simulation.dice import Dice
 
+MEMBERSHIP_PPM = 800_000
 EXPORT_WH = 900
 TRADED_WH = 300
 PRICE_MICRO_PER_KWH = 200_000
@@ -78,7 +79,7 @@ class CounterLoad:
     def next(self) -> bytes:
         """Another transaction."""
         self._number += 1
-        if self._membership and self._dice.chance(500_000):
+        if self._membership and self._dice.chance(MEMBERSHIP_PPM):
             who = self._dice.below(self._members) + self._number * self._members
             return transaction(self._dice.pick((JOIN, LEAVE)), who)
         return transaction(ADD, self._number)

@@ -36,7 +36,6 @@ from p2penergy.simulation.settings import Settings
 
 ATOMS_MAX = 6
 LIES_MAX = 3
-SAFETY_SLOTS_MIN = 3
 SHARP_LIES = ("two-faced", "yes", "false-view-change", "omitted-highest")
 """The lies that aim at a fork; half of all drawn lies are of these."""
 CRASH_ACTIONS = ("commit", "durable", "send", "sent", "decided")
@@ -59,6 +58,7 @@ class Profile:
     eager: bool = False
     """Whether clients ask everybody before every slot, so that no view is idle."""
     byzantine_ppm: int = 0
+    safety_slots_min: int = 3
     safety_slots_max: int = 5
     settings: Settings = field(default_factory=Settings)
 
@@ -91,7 +91,9 @@ PROFILES: dict[str, Profile] = {
             "membership",
             (*_NETWORK, "crash"),
             byzantine_ppm=250_000,
-            safety_slots_max=9,
+            eager=True,
+            safety_slots_min=7,
+            safety_slots_max=11,
             settings=Settings(outsiders=2, membership=True, settle_blocks=2),
         ),
         Profile(
@@ -155,7 +157,7 @@ def draw_plan(seed: int, members: int, profile: Profile) -> Plan:
     """The plan of a seed."""
     dice = Dice(seed, members, profile.name)
     settings = replace(profile.settings, members=members)
-    safety_slots = dice.between(min(SAFETY_SLOTS_MIN, profile.safety_slots_max), profile.safety_slots_max)
+    safety_slots = dice.between(profile.safety_slots_min, profile.safety_slots_max)
     draw = _Draw(dice, settings, profile, safety_slots)
     atoms: list[Atom] = []
     if dice.chance(profile.byzantine_ppm):
