@@ -14,24 +14,17 @@ from p2penergy.application import NodeApplication
 from p2penergy.consensus.effects import Adopted, Event, Received
 from p2penergy.consensus.replica import Replica
 from p2penergy.messages import (
-    Answer,
     BlockRequest,
     BlockResponse,
     Commit,
     Decided,
     Evidence,
     HeadersRequest,
-    HeadersResponse,
     MalformedMessageError,
     Message,
     Prepare,
     PrePrepare,
-    Query,
-    Refused,
-    Reply,
-    Request,
     Status,
-    SyncRequest,
     SyncResponse,
     ViewChange,
     VoteKind,
@@ -56,7 +49,6 @@ Handler = Callable[[bytes, Message], None]
 _FOR_CORE = (
     PrePrepare | Prepare | Commit | ViewChange | Decided | Status | BlockRequest | BlockResponse | Evidence
 )
-_FOR_CLIENTS = Reply | Answer | Refused | HeadersResponse
 
 
 class Inbox:
@@ -118,11 +110,12 @@ class Inbox:
             self._to_core(peer, message, payload)
         elif isinstance(message, SyncResponse):
             self._adopt_all(peer, message)
-        elif isinstance(message, _FOR_CLIENTS):
-            self.refused["not_for_nodes"] += 1
         else:
-            assert isinstance(message, Request | Query | SyncRequest | HeadersRequest)
-            self._handlers[type(message)](peer, message)
+            handler = self._handlers.get(type(message))
+            if handler is None:
+                self.refused["not_for_nodes"] += 1
+            else:
+                handler(peer, message)
 
     def _to_core(self, peer: bytes, message: Message, payload: bytes) -> None:
         code = self._replica.admit(message, peer)

@@ -30,6 +30,9 @@ REPLY_RECEIPTS_MAX = 20_000
 RECEIPT_BYTES_MAX = 16 * 1024
 SYNC_BLOCKS_MAX = 256
 HEADERS_MAX = 1024
+SNAPSHOT_PARTS = 256
+SNAPSHOT_PART_BYTES_MAX = 2 * 1024 * 1024
+SNAPSHOTS_TOLD_MAX = 8
 MERKLE_PATH_MAX = 64
 TEXT_CHARACTERS_MAX = 256
 QUERY_BYTES_MAX = 64 * 1024
@@ -261,6 +264,39 @@ class HeadersResponse(_Shape, frozen=True, tag=13):
     headers: Annotated[tuple[tuple[Header, Certificate], ...], Meta(max_length=HEADERS_MAX)]
 
 
+PartNumber = Annotated[int, Meta(ge=0, le=SNAPSHOT_PARTS)]
+SnapshotPart = Annotated[bytes, Meta(min_length=1, max_length=SNAPSHOT_PART_BYTES_MAX)]
+PartRoots = Annotated[bytes, Meta(min_length=32 * SNAPSHOT_PARTS, max_length=32 * SNAPSHOT_PARTS)]
+
+
+class SnapshotRequest(_Shape, frozen=True, tag=19):
+    """Asks for parts of the state after block `height`; for its opening when `count` is 0.
+
+    At height 0 it asks which snapshots there are, and nothing else.
+    """
+
+    height: Height
+    first: PartNumber
+    count: PartNumber
+
+
+class SnapshotOpening(_Shape, frozen=True):
+    """The block after which a state was, and the digests that lead from its parts to its root."""
+
+    block: BlockBytes
+    part_roots: PartRoots
+
+
+class SnapshotResponse(_Shape, frozen=True, tag=20):
+    """Parts of a state from `first` on, as many as fit; always with the heights of what there is."""
+
+    held: Annotated[tuple[Height, ...], Meta(max_length=SNAPSHOTS_TOLD_MAX)]
+    height: Height
+    opening: SnapshotOpening | None
+    first: PartNumber
+    parts: Annotated[tuple[SnapshotPart, ...], Meta(max_length=SNAPSHOT_PARTS)]
+
+
 class Request(_Shape, frozen=True, tag=1):
     """REQUEST: signed transactions. `relayed` when it comes from a committee member already."""
 
@@ -377,6 +413,8 @@ Message = (
     | BlockResponse
     | HeadersRequest
     | HeadersResponse
+    | SnapshotRequest
+    | SnapshotResponse
     | Reply
     | Refused
     | Query

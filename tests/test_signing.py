@@ -303,6 +303,8 @@ SIGNED: dict[str, tuple[Any, int]] = {
 UNSIGNED = {"Request", "Status", "SyncRequest", "SyncResponse", "BlockRequest", "BlockResponse"} | {
     "HeadersRequest",
     "HeadersResponse",
+    "SnapshotRequest",
+    "SnapshotResponse",
     "Refused",
     "Query",
     "Answer",
