@@ -77,9 +77,10 @@ class Validator:
         try:
             line = await asyncio.wait_for(self._process.stdout.readline(), START_S_MAX)
         except TimeoutError:
+            await self._end(signal.SIGKILL)
             raise ProcessError(f"validator {self.name} did not start within {START_S_MAX} s") from None
         if not line.startswith(READY_LINE.encode()):
-            await self._process.wait()
+            await self._end(signal.SIGTERM)
             raise ProcessError(f"validator {self.name} did not start: {self.last_words()}")
         self._watching = asyncio.ensure_future(self._watch(self._process))
 

@@ -1,0 +1,211 @@
+"""Frames on their way to the core: refused early, and decided blocks in the order of the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from samples import CHAIN_ID, full, public_keys, signers
+
+from p2penergy.consensus.effects import Adopted, Event, Received
+from p2penergy.inbox import PEERS_REMEMBERED_MAX, Inbox
+from p2penergy.messages import (
+    Block,
+    Certificate,
+    Commit,
+    Decided,
+    HeadersRequest,
+    Message,
+    Prepare,
+    Query,
+    Request,
+    Status,
+    SyncRequest,
+    SyncResponse,
+    encode,
+)
+from p2penergy.signing import SignatureItem
+
+NAMES = [signer.participant_id for signer in signers()]
+PEER = NAMES[0]
+BLOCK = encode(full(Block))
+
+
+class Core:
+    """Admits what it is told to."""
+
+    code: str | None = None
+
+    def admit(self, message: Message, peer: bytes) -> str | None:
+        return self.code
+
+
+class Members:
+    """Knows the members, and what is pending."""
+
+    def __init__(self) -> None:
+        self.pool = self
+
+    def public_key(self, participant_id: bytes) -> bytes | None:
+        return public_keys().get(participant_id)
+
+    def signature_items(self, transaction: bytes) -> list[SignatureItem]:
+        return []
+
+
+class Patient:
+    """A verifier that answers when it is told to, in any order."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Callable[[bool], None]] = []
+        self.is_full = False
+
+    def submit(self, items: Sequence[SignatureItem], done: Callable[[bool], None]) -> bool:
+        if not self.is_full:
+            self.waiting.append(done)
+        return not self.is_full
+
+
+class Bench:
+    """An inbox, and everything around it in the test's hands."""
+
+    def __init__(self, frames_per_s_max: int = 1000) -> None:
+        self.core, self.verifier = Core(), Patient()
+        self.events: list[Event] = []
+        self.asked: list[tuple[bytes, Message]] = []
+        self.now_ms = 0
+        handlers: dict[Any, Any] = {
+            kind: lambda peer, message: self.asked.append((peer, message))
+            for kind in (Request, Query, SyncRequest, HeadersRequest)
+        }
+        parts: tuple[Any, ...] = (self.core, Members(), self.verifier, CHAIN_ID, self.events.append)
+        self.inbox = Inbox(*parts, handlers, frames_per_s_max, lambda: self.now_ms)
+
+    def take(self, message: Message, peer: bytes = PEER) -> None:
+        self.inbox.on_frame(peer, encode(message))
+
+
+def vote(sender: bytes = PEER) -> Prepare:
+    return Prepare(sender, 1, 1, b"d" * 32, b"s" * 64)
+
+
+def answer(count: int) -> SyncResponse:
+    votes = ((PEER, b"s" * 64),)
+    blocks = tuple(Decided(BLOCK, Certificate(height, 1, b"d" * 32, votes)) for height in range(1, count + 1))
+    return SyncResponse(count, blocks)
+
+
+def heights(events: list[Event]) -> list[int]:
+    return [event.certificate.height for event in events if isinstance(event, Adopted)]
+
+
+def test_decided_blocks_reach_the_core_in_order_whichever_is_checked_first() -> None:
+    bench = Bench()
+    bench.take(answer(4))
+    first, second, third, fourth = bench.verifier.waiting
+    third(True)
+    second(True)
+    assert bench.events == []
+    first(True)
+    assert heights(bench.events) == [1, 2, 3]
+    # A signature that does not hold is the core's to judge, by the committee that it computes.
+    fourth(False)
+    assert heights(bench.events) == [1, 2, 3, 4]
+
+
+def test_blocks_nobody_asked_for_cost_no_signature_check() -> None:
+    bench = Bench()
+    bench.core.code = "unrequested"
+    bench.take(answer(4))
+    assert (bench.verifier.waiting, bench.events) == ([], [])
+    assert bench.inbox.refused == {"unrequested": 1}
+
+
+def test_after_a_block_that_found_no_room_none_of_the_answer_is_adopted() -> None:
+    bench = Bench()
+    bench.verifier.is_full = True
+    bench.take(answer(2))
+    assert bench.events == []
+    assert bench.inbox.refused == {"overload": 2}
+
+
+def test_a_vote_reaches_the_core_once_its_signature_holds() -> None:
+    bench = Bench()
+    bench.take(vote())
+    assert bench.events == []
+    bench.verifier.waiting.pop()(True)
+    [event] = bench.events
+    assert isinstance(event, Received)
+    assert (event.message.message, event.message.raw, event.peer) == (vote(), encode(vote()), PEER)
+    bench.take(Commit(PEER, 1, 1, b"d" * 32, b"s" * 64))
+    bench.verifier.waiting.pop()(False)
+    assert len(bench.events) == 1
+    assert bench.inbox.refused == {"bad_signature": 1}
+
+
+def test_what_the_core_refuses_costs_no_signature_check() -> None:
+    bench = Bench()
+    bench.core.code = "duplicate"
+    bench.take(vote())
+    assert bench.verifier.waiting == []
+    assert bench.inbox.refused == {"duplicate": 1}
+
+
+def test_an_unknown_signer_is_refused_before_a_check() -> None:
+    bench = Bench()
+    bench.take(vote(b"s" * 20))
+    assert bench.inbox.refused == {"unknown_signer": 1}
+
+
+def test_what_needs_no_signature_goes_on_at_once() -> None:
+    bench = Bench()
+    bench.take(Status(5, 6))
+    assert len(bench.events) == 1
+    bench.take(Query(1, "status", b""))
+    assert bench.asked == [(PEER, Query(1, "status", b""))]
+
+
+def test_a_stranger_may_ask_for_headers_alone() -> None:
+    bench = Bench()
+    for message in (Status(1, 1), vote(), Query(1, "status", b""), SyncRequest(1, 1), answer(1)):
+        bench.take(message, b"s" * 20)
+    assert bench.inbox.refused == {"not_a_member": 5}
+    bench.take(HeadersRequest(1, 1), b"s" * 20)
+    assert bench.asked == [(b"s" * 20, HeadersRequest(1, 1))]
+
+
+def test_an_agent_is_the_member_behind_it() -> None:
+    bench = Bench()
+    bench.take(Query(1, "status", b""), PEER + b"agent")
+    assert bench.asked == [(PEER + b"agent", Query(1, "status", b""))]
+
+
+def test_each_peer_has_a_bucket_of_its_own() -> None:
+    bench = Bench(frames_per_s_max=10)
+    for _ in range(15):
+        bench.take(Status(1, 1))
+    assert bench.inbox.refused == {"rate": 5}
+    bench.take(Status(1, 1), NAMES[1])
+    bench.now_ms = 200
+    for _ in range(3):
+        bench.take(Status(1, 1))
+    assert bench.inbox.refused == {"rate": 6}
+    bench.inbox.forget(PEER)
+    bench.take(Status(1, 1))
+    assert bench.inbox.refused == {"rate": 6}
+
+
+def test_peers_are_remembered_in_bounds() -> None:
+    bench = Bench()
+    for number in range(PEERS_REMEMBERED_MAX + 10):
+        bench.inbox.on_frame(number.to_bytes(20, "big"), b"\xc1")
+    assert len(bench.inbox._buckets) == PEERS_REMEMBERED_MAX
+    assert bench.inbox.refused == {"malformed": PEERS_REMEMBERED_MAX + 10}
+
+
+@pytest.mark.parametrize("payload", [b"", b"\xc1", encode(vote()) + b"\0"])
+def test_what_is_no_message_is_counted(payload: bytes) -> None:
+    bench = Bench()
+    bench.inbox.on_frame(PEER, payload)
+    assert bench.inbox.refused == {"malformed": 1}
