@@ -10,7 +10,7 @@ import re
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -31,31 +31,60 @@ class ConfigError(ValueError):
 class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[node]`: who this node is on the network."""
 
-    role: Role = "validator"
-    """validator: ledger and consensus. observer: ledger, re-executes everything, no vote."""
-    listen: str = "127.0.0.1:7440"
-    """HOST:PORT to accept links on; port 0 lets the system choose."""
-    tls: bool = True
-    """Mutual TLS 1.3 on every link. Off is for measurements on one machine only."""
-    verify_threads: Annotated[int, Meta(ge=1, le=64)] = 2
-    """Threads that check signatures."""
-    block_bytes_max: Annotated[int, Meta(ge=4096, le=2 * 1024 * 1024)] = 1024 * 1024
-    """Largest block that this node proposes, bytes of transactions."""
-    frames_per_s_max: Annotated[int, Meta(ge=10)] = 20_000
-    """Frames per second that one peer may send before the rest is refused."""
+    role: Annotated[
+        Role,
+        Meta(
+            description="validator: ledger and consensus. observer: ledger, re-executes everything, no vote"
+        ),
+    ] = "validator"
+    listen: Annotated[
+        str, Meta(description="HOST:PORT to accept links on; port 0 lets the system choose")
+    ] = "127.0.0.1:7440"
+    tls: Annotated[
+        bool,
+        Meta(description="mutual TLS 1.3 on every link; off is for measurements on one machine only"),
+    ] = True
+    verify_threads: Annotated[int, Meta(ge=1, le=64, description="threads that check signatures")] = 2
+    block_bytes_max: Annotated[
+        int,
+        Meta(
+            ge=4096,
+            le=2 * 1024 * 1024,
+            description="largest block that this node proposes, bytes of transactions",
+        ),
+    ] = 1024 * 1024
+    frames_per_s_max: Annotated[
+        int,
+        Meta(ge=10, description="frames per second that one peer may send before the rest is refused"),
+    ] = 20_000
+
+
+class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[gateway]`: what the node tells over HTTP."""
+
+    listen: Annotated[
+        str,
+        Meta(description='HOST:PORT of /health, /ready, /status and /metrics, without a login; "" is off'),
+    ] = ""
 
 
 class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[log]`: what the node says of itself."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["human", "json"] = "human"
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="least important line that is written: debug, info, warning or error"),
+    ] = "info"
+    format: Annotated[
+        Literal["human", "json"], Meta(description="human (one line per event) or json (one object per line)")
+    ] = "human"
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole file."""
 
     node: NodeSettings = NodeSettings()
+    gateway: GatewaySettings = GatewaySettings()
     log: LogSettings = LogSettings()
     peers: dict[str, str] = {}
     """Participant id (40 hex digits) of each validator to dial, and its HOST:PORT."""
@@ -78,7 +107,11 @@ def _nearest(key: str, known: tuple[str, ...]) -> str:
     return f"; did you mean {close[0]!r}?" if close else f"; valid are {', '.join(known)}"
 
 
-_TABLES: dict[str, type[msgspec.Struct]] = {"node": NodeSettings, "log": LogSettings}
+_TABLES: dict[str, type[msgspec.Struct]] = {
+    "node": NodeSettings,
+    "gateway": GatewaySettings,
+    "log": LogSettings,
+}
 
 
 def _refuse_unknown_keys(raw: dict[str, Any], where: str) -> None:
@@ -130,6 +163,8 @@ def parse(text: str, where: str, environment: dict[str, str] | None = None) -> C
         reason, _, place = str(error).partition(" - at `$")
         raise ConfigError(f"{where}: {place.strip('`. ') or 'file'}: {reason}") from None
     parse_address(config.node.listen, f"{where}: [node] listen")
+    if config.gateway.listen:
+        parse_address(config.gateway.listen, f"{where}: [gateway] listen")
     for name, address in config.peers.items():
         if len(name) != 40 or any(digit not in "0123456789abcdef" for digit in name):
             raise ConfigError(f"{where}: [peers] {name!r} is not a participant id of 40 hex digits")
@@ -154,19 +189,22 @@ def load(home: Path) -> Config:
 
 
 def render(config: Config) -> str:
-    """The file for these settings, every key with its meaning."""
-    lines = ["# Settings of one p2penergy node. What all members agree on is in genesis.json.", ""]
-    lines += ["[node]"]
-    lines += ["# validator (ledger and consensus) or observer (ledger, no vote)"]
-    lines += [f'role = "{config.node.role}"']
-    lines += ["# HOST:PORT to accept links on", f'listen = "{config.node.listen}"']
-    lines += ["# mutual TLS 1.3 on every link", f"tls = {str(config.node.tls).lower()}"]
-    lines += ["# threads that check signatures", f"verify_threads = {config.node.verify_threads}"]
-    lines += ["# largest proposal, bytes", f"block_bytes_max = {config.node.block_bytes_max}"]
-    lines += ["# frames per second that one peer may send"]
-    lines += [f"frames_per_s_max = {config.node.frames_per_s_max}", ""]
-    lines += ["[log]", "# debug, info, warning, error", f'level = "{config.log.level}"']
-    lines += ["# human or json", f'format = "{config.log.format}"', ""]
-    lines += ["[peers]", "# participant id of a validator = its HOST:PORT"]
+    """The file for these settings: every key with its meaning, its unit and its default."""
+    lines = ["# Settings of one p2penergy node. What all members agree on is in genesis.json."]
+    lines += ["# Any key can be overridden by a variable P2PENERGY_TABLE_KEY, such as P2PENERGY_LOG_LEVEL."]
+    for name, shape in _TABLES.items():
+        table, hints = getattr(config, name), get_type_hints(shape, include_extras=True)
+        lines += ["", f"[{name}]"]
+        for key, default in zip(shape.__struct_fields__, shape.__struct_defaults__, strict=True):
+            (meta,) = get_args(hints[key])[1:]
+            lines += [f"# {meta.description} (default: {_toml(default)})"]
+            lines += [f"{key} = {_toml(getattr(table, key))}"]
+    lines += ["", "[peers]", "# participant id of a validator = its HOST:PORT"]
     lines += [f'"{name}" = "{address}"' for name, address in sorted(config.peers.items())]
     return "\n".join(lines) + "\n"
+
+
+def _toml(value: str | int | bool) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else str(value)

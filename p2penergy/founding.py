@@ -1,8 +1,9 @@
-"""Founding a community on one machine: an authority, a certificate per meter, genesis, folders.
+"""Founding a community: an authority, a certificate per meter, genesis, folders.
 
-Lives here: everything that exists before the first process starts, for the demo, the benchmarks and the
-tests. Never here: processes, trades. The households get no identity certificates: they are members from
-genesis on, and nobody had to verify them.
+Lives here: everything that exists before the first process starts, for the demo, the benchmarks, the tests
+and the testnets of `p2penergy testnet`. Never here: processes, trades, what a host needs beside its nodes
+(`operations.host_files`). The households get no identity certificates: they are members from genesis on,
+and nobody had to verify them.
 """
 
 import os
@@ -13,9 +14,10 @@ from pathlib import Path
 
 from p2penergy import home as homes
 from p2penergy.beacon import HashChain
-from p2penergy.config import Config, NodeSettings
+from p2penergy.config import Config, GatewaySettings, NodeSettings
 from p2penergy.genesis import ConsensusRules, Genesis, MarketRules, Member, check
 from p2penergy.membership.authority import Authority
+from p2penergy.membership.errors import KeyFileError
 from p2penergy.membership.keys import DeviceKey
 from p2penergy.opening import genesis_versions
 from p2penergy.signing import EcdsaSigner
@@ -32,6 +34,18 @@ class FoundingError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Site:
+    """Where one validator lives."""
+
+    host: str
+    port: int
+    folder: Path
+    """Its home, below the community's folder."""
+    gateway: str = ""
+    """HOST:PORT of its HTTP listener; "" for none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What to found. The first `validators` of the households are the validators."""
 
@@ -42,8 +56,10 @@ class Plan:
     consensus: ConsensusRules
     market: MarketRules
     base_port: int | None = None
-    """First of the validators' ports; None: the system chooses free ones."""
+    """First of the validators' ports on loopback; None: the system chooses free ones."""
     tls: bool = True
+    sites: Sequence[Site] | None = None
+    """One per validator; None: all on this machine's loopback, each in a folder of its own name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,41 +98,73 @@ class Community:
         return TlsIdentity.load(meter.certificate_pem, meter.key.to_pem(), [self.authority_pem])
 
 
-def found(plan: Plan, folder: Path) -> Community:
+def found(plan: Plan, folder: Path, authority: Authority | None = None) -> Community:
     """Make keys, certificates, genesis and one folder per validator below `folder`.
+
+    `authority` is one that exists already; without it one is made and forgotten.
 
     Raises:
         FoundingError: a port is in use, or the folder can't be written.
         GenesisError: the rules of the plan do not fit together.
     """
-    authority = Authority.in_memory(plan.community)
+    authority = authority or Authority.in_memory(plan.community)
     meters = {name: _meter(authority, name) for name, _ in plan.households}
     names = tuple(name for name, _ in plan.households[: plan.validators])
     secrets = {name: homes.new_beacon_secret() for name in names}
     genesis = _genesis(plan, meters, secrets)
+    sites = dict(zip(names, plan.sites or _on_loopback(plan, names), strict=True))
+    addresses = {meters[name].participant_id: (site.host, site.port) for name, site in sites.items()}
+    community = Community(
+        genesis,
+        authority.certificate_pem,
+        meters,
+        names,
+        {name: folder / site.folder for name, site in sites.items()},
+        addresses,
+    )
     versions = genesis_versions(genesis)
-    ports = _ports(plan)
-    addresses = {meters[name].participant_id: (HOST, port) for name, port in zip(names, ports, strict=True)}
-    places = {name: folder / name for name in names}
+    for name, site in sites.items():
+        settings = NodeSettings(listen=address_text(site.host, site.port), tls=plan.tls)
+        write_home(community, name, community.homes[name], settings, site.gateway, secrets[name])
+        ledger = community.homes[name] / homes.LEDGER_FILE
+        Store.create(ledger, genesis.chain_id, genesis_versions=versions).close()
+    return community
+
+
+def write_home(
+    community: Community,
+    name: str,
+    folder: Path,
+    node: NodeSettings,
+    gateway: str = "",
+    beacon_secret: bytes | None = None,
+) -> None:
+    """Write the folder of one household's device; only a validator's has a `beacon_secret`.
+
+    Raises:
+        FoundingError: the folder can't be written.
+    """
+    meter = community.meters[name]
+    peers = {pid.hex(): address_text(*address) for pid, address in community.addresses.items()}
     try:
-        for name, port in zip(names, ports, strict=True):
-            homes.write(
-                places[name],
-                config=Config(
-                    node=NodeSettings(listen=f"{HOST}:{port}", tls=plan.tls),
-                    peers={pid.hex(): f"{host}:{p}" for pid, (host, p) in addresses.items()},
-                ),
-                genesis=genesis,
-                key=meters[name].key,
-                certificate_pem=meters[name].certificate_pem,
-                authority_pem=authority.certificate_pem,
-                beacon_secret=secrets[name],
-            )
-            ledger = places[name] / homes.LEDGER_FILE
-            Store.create(ledger, genesis.chain_id, genesis_versions=versions).close()
+        homes.write(
+            folder,
+            config=Config(node=node, gateway=GatewaySettings(listen=gateway), peers=peers),
+            genesis=community.genesis,
+            key=meter.key,
+            certificate_pem=meter.certificate_pem,
+            authority_pem=community.authority_pem,
+            beacon_secret=beacon_secret,
+        )
     except OSError as error:
         raise FoundingError(f"{error.filename or folder} can't be written: {error.strerror}") from None
-    return Community(genesis, authority.certificate_pem, meters, names, places, addresses)
+    except KeyFileError as error:
+        raise FoundingError(str(error)) from None
+
+
+def address_text(host: str, port: int) -> str:
+    """HOST:PORT; an IPv6 address stands in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _meter(authority: Authority, name: str) -> Meter:
@@ -144,6 +192,10 @@ def _genesis(plan: Plan, meters: dict[str, Meter], secrets: dict[str, bytes]) ->
     )
     check(genesis)
     return genesis
+
+
+def _on_loopback(plan: Plan, names: Sequence[str]) -> list[Site]:
+    return [Site(HOST, port, Path(name)) for name, port in zip(names, _ports(plan), strict=True)]
 
 
 def _ports(plan: Plan) -> list[int]:

@@ -35,17 +35,23 @@ class HomeError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
-    """Everything a node reads at start."""
+class Device:
+    """A certified device with its settings: what it takes to ask the network something."""
 
     path: Path
     config: Config
     genesis: Genesis
     signer: EcdsaSigner
     tls: TlsIdentity
-    hash_chain: HashChain
     identify: Identify
     """Certificate of a link -> participant at its other end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Home(Device):
+    """Everything a node reads at start."""
+
+    hash_chain: HashChain
 
     @property
     def ledger_path(self) -> Path:
@@ -80,16 +86,25 @@ def write(
     key: DeviceKey,
     certificate_pem: bytes,
     authority_pem: bytes,
-    beacon_secret: bytes,
+    beacon_secret: bytes | None,
 ) -> None:
-    """Write a node's folder; an existing key is never overwritten (`KeyFileError`)."""
+    """Write a node's folder, or with no `beacon_secret` a meter's.
+
+    An existing key is never overwritten (`KeyFileError`).
+    """
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     key.save(path / KEY_FILE)
-    write_atomically(path / BEACON_FILE, beacon_secret.hex().encode() + b"\n")
+    if beacon_secret is not None:
+        save_beacon_secret(path, beacon_secret)
     (path / configuration.CONFIG_FILE).write_text(configuration.render(config), encoding="utf-8")
     (path / GENESIS_FILE).write_bytes(genesis_module.render(genesis))
     (path / CERTIFICATE_FILE).write_bytes(certificate_pem)
     (path / AUTHORITY_FILE).write_bytes(authority_pem)
+
+
+def save_beacon_secret(path: Path, secret: bytes) -> None:
+    """Write the secret into a folder, for its owner only; raises `KeyFileError`."""
+    write_atomically(path / BEACON_FILE, secret.hex().encode() + b"\n", replace=False)
 
 
 def _hash_chain(path: Path) -> HashChain:
@@ -103,8 +118,8 @@ def _hash_chain(path: Path) -> HashChain:
     return HashChain(secret)
 
 
-def load(path: Path) -> Home:
-    """Open a node's folder.
+def load_device(path: Path) -> Device:
+    """Open the folder of any device, a node's or a meter's.
 
     Raises:
         HomeError: a file is missing, damaged, or does not fit the others.
@@ -115,7 +130,6 @@ def load(path: Path) -> Home:
     try:
         key = DeviceKey.load(path / KEY_FILE)
         tls = TlsIdentity.load(path / CERTIFICATE_FILE, path / KEY_FILE, [path / AUTHORITY_FILE])
-        chain = _hash_chain(path / BEACON_FILE)
         identify = identifier((path / AUTHORITY_FILE).read_bytes())
     except (MembershipError, TransportError) as error:
         raise HomeError(str(error)) from None
@@ -125,4 +139,14 @@ def load(path: Path) -> Home:
     member = next((m for m in genesis.members if m.participant_id == name.hex()), None)
     if member is not None and bytes.fromhex(member.public_key) != key.public_key_compressed():
         raise HomeError(f"{path / KEY_FILE} is not the key that genesis names for participant {name.hex()}")
-    return Home(path, config, genesis, EcdsaSigner(name, key.private_key), tls, chain, identify)
+    return Device(path, config, genesis, EcdsaSigner(name, key.private_key), tls, identify)
+
+
+def load(path: Path) -> Home:
+    """Open a node's folder; raises as `load_device` does."""
+    device = load_device(path)
+    try:
+        chain = _hash_chain(path / BEACON_FILE)
+    except MembershipError as error:
+        raise HomeError(str(error)) from None
+    return Home(device.path, device.config, device.genesis, device.signer, device.tls, device.identify, chain)

@@ -1,9 +1,11 @@
 """Names of peers on the mesh, and the participants behind them.
 
 A peer's name is its participant id (20 bytes), followed by a label where one device holds several
-links: a validator's household agent is the participant with the label AGENT. A labelled peer is a
-client of the node it dials, never a node itself.
+links: a validator's household agent is the participant with the label AGENT, and a person who asks a
+node something a label of that moment. A labelled peer is a client of the node it dials, never a node itself.
 """
+
+import os
 
 PARTICIPANT_ID_BYTES = 20
 AGENT_LABEL = b"agent"
@@ -17,3 +19,8 @@ def participant_of(peer: bytes) -> bytes:
 def agent_of(participant_id: bytes) -> bytes:
     """The name under which a participant's household agent dials the nodes."""
     return participant_id + AGENT_LABEL
+
+
+def operator_of(participant_id: bytes) -> bytes:
+    """A name for one run of a command, so that it ends neither the agent's link nor another run's."""
+    return participant_id + b"op" + os.urandom(3).hex().encode()

@@ -12,6 +12,7 @@ from p2penergy import config as module
 from p2penergy.config import (
     Config,
     ConfigError,
+    GatewaySettings,
     LogSettings,
     NodeSettings,
     load,
@@ -132,6 +133,7 @@ configs = st.builds(
         block_bytes_max=st.integers(4096, 2 * 1024 * 1024),
         frames_per_s_max=st.integers(10, 2**31),
     ),
+    gateway=st.builds(GatewaySettings, listen=st.just("") | addresses),
     log=st.builds(
         LogSettings,
         level=st.sampled_from(["debug", "info", "warning", "error"]),
@@ -148,11 +150,17 @@ def test_what_is_written_is_read_again(config: Config) -> None:
 
 def test_the_written_file_explains_itself() -> None:
     text = render(CONFIG)
-    keys = [*NodeSettings.__struct_fields__, *LogSettings.__struct_fields__]
     lines = text.splitlines()
-    for key in keys:
-        place = next(i for i, line in enumerate(lines) if line.startswith(f"{key} = "))
-        assert lines[place - 1].startswith("# ")
+    for shape in (NodeSettings, GatewaySettings, LogSettings):
+        for key in shape.__struct_fields__:
+            place = next(i for i, line in enumerate(lines) if line.startswith(f"{key} = "))
+            assert lines[place - 1].startswith("# ")
+            assert "(default: " in lines[place - 1]
+
+
+def test_the_gateway_is_off_unless_told() -> None:
+    assert Config().gateway.listen == ""
+    assert "home/config.toml: [gateway] listen" in refused("[gateway]\nlisten = 'here'")
 
 
 def test_what_is_no_toml_is_refused() -> None:
@@ -167,8 +175,8 @@ def test_what_is_no_toml_is_refused() -> None:
         ("[log]\nlevl = 'info'", "home/config.toml: [log] has no key 'levl'; did you mean 'level'?"),
         ("[log]\nzzz = 1", "home/config.toml: [log] has no key 'zzz'; valid are level, format"),
         ("[nodes]\n", "home/config.toml: there is no [nodes]; did you mean 'node'?"),
-        ("[zzz]\n", "home/config.toml: there is no [zzz]; valid are node, log, peers"),
-        ("listen = '1'", "home/config.toml: there is no [listen]; valid are node, log, peers"),
+        ("[zzz]\n", "home/config.toml: there is no [zzz]; valid are node, gateway, log, peers"),
+        ("listen = '1'", "home/config.toml: there is no [listen]; valid are node, gateway, log, peers"),
         ("node = 1", "home/config.toml: node is a table, write [node] on a line of its own"),
         ("peers = []", "home/config.toml: peers is a table, write [peers] on a line of its own"),
         ("[[node]]", "home/config.toml: node is a table, write [node] on a line of its own"),
