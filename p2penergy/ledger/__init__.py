@@ -18,6 +18,7 @@ from p2penergy.ledger.receipts import (
     decode_receipt,
     sentence,
 )
+from p2penergy.ledger.snapshot import Snapshot
 from p2penergy.ledger.state import BLOCK_INDEX, Version, VersionStage
 from p2penergy.ledger.transactions import (
     Accusation,
@@ -52,6 +53,7 @@ __all__ = [
     "Reading",
     "ReadingReceipt",
     "Receipt",
+    "Snapshot",
     "StateProof",
     "Terms",
     "TradeReceipt",

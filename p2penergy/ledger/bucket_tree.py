@@ -1,9 +1,9 @@
 """The state root: a bucket Merkle tree of fixed shape, and proofs under it.
 
 Lives here: 16^4 buckets by key hash, four levels of 16 children each, the batch update, `StateProof` and
-its check. Never here: what keys and values mean. Owns the invariant that the root is a function of the
-set of (key, value) alone, whatever the order of updates. Implements the state root of LEDGER section 3:
-an update costs in proportion to the keys changed.
+its check, and the 256 parts whose roots lead to the state root. Never here: what keys and values
+mean. Owns the invariant that the root is a function of the set of (key, value) alone, whatever the order of
+updates. Implements the state root of LEDGER section 3: an update costs in proportion to the keys changed.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,6 +22,9 @@ TAG_STATE_NODE = b"p2penergy/state-node/1\0"
 LEVELS = 4
 CHILDREN = 16
 BUCKETS = CHILDREN**LEVELS
+PARTS = CHILDREN**2
+"""Nodes of the level from which two steps lead to the root."""
+BUCKETS_PER_PART: int = BUCKETS // PARTS
 BUCKET_ENTRIES_MAX = 4096
 """In a proof; a bucket holds about one entry in 65536."""
 
@@ -53,6 +56,38 @@ def bucket_of(key: bytes) -> int:
     return int.from_bytes(sha256(key).digest()[:2], "big")
 
 
+def part_of(key: bytes) -> int:
+    """The part that a key belongs to."""
+    return bucket_of(key) // BUCKETS_PER_PART
+
+
+def part_root(part: int, entries: Iterable[tuple[bytes, bytes]]) -> bytes | None:
+    """What the tree holds for a part with these entries; None when they are not entries of one part.
+
+    The order of the entries is of no account, as it is of none to the tree.
+    """
+    buckets: dict[int, dict[bytes, bytes]] = {}
+    for key, value in entries:
+        bucket = buckets.setdefault(bucket_of(key), {})
+        if part_of(key) != part or key in bucket:
+            return None
+        bucket[key] = value
+    first = part * BUCKETS_PER_PART
+    level = [_bucket_digest(sorted(buckets.get(first + i, {}).items())) for i in range(BUCKETS_PER_PART)]
+    return _folded(level)
+
+
+def root_of_parts(part_roots: bytes) -> bytes:
+    """The state root over the roots of all parts, joined in their order."""
+    return _folded([part_roots[i * DIGEST_BYTES :][:DIGEST_BYTES] for i in range(PARTS)])
+
+
+def _folded(level: list[bytes]) -> bytes:
+    while len(level) > 1:
+        level = [_node(b"".join(level[i : i + CHILDREN])) for i in range(0, len(level), CHILDREN)]
+    return level[0]
+
+
 def _bucket_digest(entries: Iterable[tuple[bytes, bytes]]) -> bytes:
     parts = [TAG_BUCKET]
     for key, value in entries:
@@ -75,6 +110,10 @@ class BucketTree:
             self._levels.append(bytearray(digest * width))
             digest, width = _node(digest * CHILDREN), width // CHILDREN
         self.root = digest
+
+    def part_roots(self) -> bytes:
+        """The roots of all parts, joined in their order."""
+        return bytes(next(level for level in self._levels if len(level) == PARTS * DIGEST_BYTES))
 
     def patch(self, values: Mapping[bytes, bytes], changes: Mapping[bytes, bytes | None]) -> TreePatch:
         """What `changes` (None deletes) do to the tree over `values`; changes nothing."""

@@ -21,6 +21,7 @@ from p2penergy.ledger.initial import initial_items, require_in_range
 from p2penergy.ledger.pool import Pool
 from p2penergy.ledger.receipts import encode_receipt
 from p2penergy.ledger.records import MemberRecord, TipRecord, decode_record, encode_record
+from p2penergy.ledger.snapshot import Snapshot
 from p2penergy.ledger.state import Changes, Scratch, State, Version
 from p2penergy.ledger.transactions import answer_key, concerned, parse
 from p2penergy.messages import MalformedMessageError, Stage
@@ -105,6 +106,10 @@ class Ledger:
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """The whole current state, keys ascending; `restore` takes it back."""
         return iter(sorted(self._state.items()))
+
+    def snapshot(self) -> Snapshot:
+        """The whole current state, as it stays when later blocks change it."""
+        return Snapshot(self._height, self.state_root, *self._state.frozen())
 
     def prove(self, key: bytes) -> StateProof:
         """That a key has its value, or none, under `state_root`; `check_state_proof` checks it."""

@@ -82,6 +82,10 @@ class State:
         """Presence or absence of one key under `root`."""
         return self._tree.prove(self._values, key)
 
+    def frozen(self) -> tuple[dict[bytes, bytes], bytes]:
+        """A copy of all current values, and the roots of the tree's parts."""
+        return self._values.copy(), self._tree.part_roots()
+
     def open_meters(self) -> list[bytes]:
         """Meters whose reading of the present period is in, ascending."""
         return sorted(self._open_meters)
