@@ -243,12 +243,13 @@ class Node:
         return (m for m in self.replica.committee(self.replica.height).members if m != self._name)
 
     def _everybody(self, message: Message) -> Iterable[bytes]:
-        members = set(self._committee())
-        if isinstance(message, Decided):
-            # Every full member follows the chain, committee or not.
-            members.update(bytes.fromhex(name) for name in self.home.config.peers)
-            members.discard(self._name)
-        return members
+        committee = set(self._committee())
+        if not isinstance(message, Decided):
+            return committee
+        # Every full member follows the chain. The committee decides by its own COMMITs, and whoever
+        # of it misses them asks: sending each block to everybody n times more would cost the most.
+        followers = {bytes.fromhex(name) for name in self.home.config.peers} - committee
+        return followers - {self._name}
 
     def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         # Whatever escapes a callback is a fault of our own: stop, keep the data, say so.

@@ -8,6 +8,7 @@ the signature that stands beside it. Implements LEDGER sections 1, 4 and 5.
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from hashlib import sha256
 from typing import Annotated
 
@@ -22,6 +23,7 @@ from p2penergy.signing import SIGNATURE_BYTES, Signer
 ENERGY_WH_MAX = 1_000_000_000
 PRICE_MICRO_PER_KWH_MAX = 1_000_000_000
 PERIOD_MAX = 2**40
+PARSED_TRANSACTIONS_MAX = 8_192
 
 Period = Annotated[int, Meta(ge=0, le=PERIOD_MAX)]
 EnergyWh = Annotated[int, Meta(ge=0, le=ENERGY_WH_MAX)]
@@ -137,8 +139,9 @@ class Submitted:
     transaction_id: bytes
 
 
+@lru_cache(maxsize=PARSED_TRANSACTIONS_MAX)
 def parse(data: bytes, chain_id: bytes) -> Submitted:
-    """A transaction from its bytes.
+    """A transaction from its bytes; remembered, since each is read on arrival, in its block and after.
 
     Raises:
         MalformedMessageError: not a transaction, or not in its canonical encoding.
