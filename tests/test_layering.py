@@ -43,6 +43,7 @@ PURE: dict[str, frozenset[str]] = {
     "p2penergy.beacon": frozenset(["p2penergy.digests", "p2penergy.messages"]),
     "p2penergy.blocks": frozenset(["p2penergy.messages"]),
     "p2penergy.conflicts": frozenset(["p2penergy.messages"]),
+    "p2penergy.proofs": CORE | {"p2penergy.consensus"},
     "p2penergy.consensus": CORE,
     "p2penergy.ledger": CORE | {"p2penergy.market", "p2penergy.grid"},
     "p2penergy.market": frozenset(["p2penergy.grid"]),

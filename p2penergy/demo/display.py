@@ -119,7 +119,10 @@ class Display:
             "grid", f"drew {kwh(from_grid)}, fed in {kwh(to_grid)}", _owed(bill.grid_nano, currency)
         )
         table.add_row("total", "", _owed(bill.total_nano, currency), style="bold")
-        table.caption = f"Without neighbours: {_owed(bill.without_community_nano, currency)}"
+        saved = format_money(bill.without_community_nano - bill.total_nano, currency)
+        table.caption = (
+            f"Without neighbours: {_owed(bill.without_community_nano, currency)}; trading is worth {saved}"
+        )
         table.caption_justify = "left"
         return table
 
