@@ -78,7 +78,7 @@ class Inbox:
 
     def on_frame(self, peer: bytes, payload: bytes) -> None:
         """One frame from an authenticated peer."""
-        if not self._bucket(peer).take(self._now_ms()):
+        if not self._bucket(participant_of(peer)).take(self._now_ms()):
             self.refused["rate"] += 1
             return
         try:
@@ -92,17 +92,14 @@ class Inbox:
             return
         self._dispatch(peer, message, payload)
 
-    def forget(self, peer: bytes) -> None:
-        """The peer is gone."""
-        self._buckets.pop(peer, None)
-
-    def _bucket(self, peer: bytes) -> TokenBucket:
-        bucket = self._buckets.get(peer)
+    def _bucket(self, participant_id: bytes) -> TokenBucket:
+        # One for a device, however many links it holds: a new link must not be a new allowance.
+        bucket = self._buckets.get(participant_id)
         if bucket is None:
             while len(self._buckets) >= PEERS_REMEMBERED_MAX:
                 del self._buckets[next(iter(self._buckets))]
             bucket = TokenBucket(self._frames_per_s_max, self._frames_per_s_max, self._now_ms())
-            self._buckets[peer] = bucket
+            self._buckets[participant_id] = bucket
         return bucket
 
     def _dispatch(self, peer: bytes, message: Message, payload: bytes) -> None:

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import version
 from typing import Any, cast
 
 from p2penergy.answers import Answers
@@ -21,6 +22,7 @@ from p2penergy.home import Home
 from p2penergy.inbox import Inbox
 from p2penergy.ledger import sign_accusation
 from p2penergy.messages import (
+    PROTOCOL_VERSION,
     Decided,
     Evidence,
     HeadersRequest,
@@ -32,6 +34,7 @@ from p2penergy.messages import (
 )
 from p2penergy.opening import open_ledger
 from p2penergy.outbox import Outbox
+from p2penergy.peers import participant_of
 from p2penergy.replies import Replies
 from p2penergy.requests import Requests
 from p2penergy.signing import EcdsaChecker
@@ -76,6 +79,11 @@ class Node:
         self.home = home
         self.store = store
         self.mesh = mesh
+        self._now_ms = now_ms
+        self._started_ms = now_ms()
+        self._decided_ms: int | None = None
+        self.on_decided: Callable[[Decision], None] = lambda _decision: None
+        """Called for every decided block once it is durable; for whoever watches the node."""
         self._name = home.signer.participant_id
         settings = home.config.node
         checker = EcdsaChecker()
@@ -166,12 +174,22 @@ class Node:
         leaders = self.coordinator.leaders
         return {
             "name": self._name.hex(),
+            "version": version("p2penergy"),
+            "protocol": PROTOCOL_VERSION,
+            "chain_id": self.home.genesis.chain_id.hex(),
+            "role": self.home.config.node.role,
+            "now_ms": self._now_ms(),
+            "started_ms": self._started_ms,
+            "decided_ms": self._decided_ms,
             "height": tip,
             "slot": self.replica.tip_slot,
             "view": self.replica.view,
             "state_root": self.ledger.state_root.hex(),
             "pending": len(self.ledger.pool),
             "peers": len(self.mesh.connected()),
+            "connected": sorted({participant_of(peer).hex() for peer in self._connected_nodes()}),
+            "waiting_for_disk": self.outbox.waiting,
+            "durable_commits": self.store.commits,
             "slots_by_leader": {k.hex(): v for k, v in sorted(leaders.slots_by_leader.items())},
             "blocks_by_leader": {k.hex(): v for k, v in sorted(leaders.blocks_by_leader.items())},
             "leader_mismatches": leaders.mismatches,
@@ -179,6 +197,10 @@ class Node:
             "refused": dict(sorted(self.refusals().items())),
             "transport": dict(self.mesh.counters()),
         }
+
+    def _connected_nodes(self) -> Iterable[bytes]:
+        # A labelled name is somebody's client on the same device, not its node.
+        return (peer for peer in self.mesh.connected() if participant_of(peer) == peer)
 
     def _counts(self) -> dict[str, int]:
         # Refusals are told with all others.
@@ -201,7 +223,6 @@ class Node:
 
     def on_peer_down(self, peer: bytes, reason: str) -> None:
         """A link is gone."""
-        self.inbox.forget(peer)
         log.debug("peer down", extra={"peer": peer.hex(), "reason": reason})
 
     # ---- inside -------------------------------------------------------------------------------
@@ -232,6 +253,8 @@ class Node:
                 "caught_up": decision.caught_up,
             },
         )
+        self._decided_ms = self._now_ms()
+        self.on_decided(decision)
         self.requests.published(_transaction_ids(decision))
         if not decision.caught_up:
             self.replies.publish(decision)
