@@ -248,6 +248,15 @@ class Chain:
         _require(outcome.state_root == header.state_root, "block_state_root", "execution gives another state")
         return KnownBlock(block, raw, digest, outcome)
 
+    def check_header(self, header: Header) -> None:
+        """Validate all of a header of the working height that does not need the block's body.
+
+        Raises:
+            InvalidBlockError: with the code of the first rule that it breaks.
+        """
+        self._check_place(header)
+        self._check_committees(header)
+
     def _check_place(self, header: Header) -> None:
         _require(header.version == PROTOCOL_VERSION, "block_version", f"version {header.version}")
         _require(header.chain_id == self.chain_id, "block_chain_id", "a block of another chain")

@@ -1,0 +1,168 @@
+"""A chain of certified headers: followed from genesis, and by nothing that does not prove itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from bench.long_chain import LongChain
+from p2penergy import founding
+from p2penergy import home as homes
+from p2penergy.beacon import HashChain
+from p2penergy.consensus.errors import RefusedError
+from p2penergy.consensus.headers import HeaderChain
+from p2penergy.founding import Plan, found
+from p2penergy.genesis import ConsensusRules, Genesis, MarketRules
+from p2penergy.messages import (
+    Certificate,
+    Header,
+    Stage,
+    VoteKind,
+    decode_block,
+    decode_certificate,
+    header_digest,
+    statement,
+)
+from p2penergy.signing import EcdsaChecker, Signer
+
+LENGTH = 12
+Certified = tuple[Header, Certificate]
+
+
+class Known:
+    """A genuine chain, and the keys of those who made it."""
+
+    def __init__(self, genesis: Genesis, signers: list[Signer], headers: list[Certified]) -> None:
+        self.genesis = genesis
+        self.signers = sorted(signers, key=lambda signer: signer.participant_id)
+        self.headers = headers
+
+    def at(self, height: int) -> HeaderChain:
+        """The header chain up to a height."""
+        chain = HeaderChain(self.genesis, EcdsaChecker())
+        for header, certificate in self.headers[:height]:
+            chain.extend(header, certificate)
+        return chain
+
+    def certified(self, header: Header, count: int = 3) -> Certificate:
+        """As if a quorum had signed this header: whatever else is wrong with it."""
+        digest, height, view = header_digest(header), header.height, header.slot
+        votes = []
+        for signer in self.signers[:count]:
+            who = signer.participant_id
+            signed = statement(VoteKind.COMMIT, self.genesis.chain_id, who, height, view, digest)
+            votes.append((who, signer.sign(signed)))
+        return Certificate(height, view, digest, tuple(votes))
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> Known:
+    patch = pytest.MonkeyPatch()
+    for module in (homes, founding):
+        patch.setattr(module, "HashChain", lambda secret: HashChain(secret, 64))
+    timing = ConsensusRules(t0_ms=0, alpha_ms=1000, eps_ms=10, delta_ms=100, committee_size_min=1)
+    households = [(f"H{number}", 0) for number in range(6)]
+    plan = Plan("Header Road", households, 4, timing, MarketRules(replay=True, first_period=100))
+    community = found(plan, Path(tmp_path_factory.mktemp("chain")))
+    chain = LongChain(community)
+    headers = [
+        (decode_block(record.block).header, decode_certificate(record.certificate))
+        for record in chain.grow(LENGTH)
+    ]
+    patch.undo()
+    signers: list[Signer] = [community.meters[name].signer for name in community.validators]
+    return Known(community.genesis, signers, headers)
+
+
+def test_a_genuine_chain_is_followed_to_its_end(known: Known) -> None:
+    assert known.at(LENGTH).height == LENGTH
+
+
+CHANGES: dict[str, tuple[str, Callable[[Header], Header]]] = {
+    "version": ("block_version", lambda h: replace(h, version=2)),
+    "chain": ("block_chain_id", lambda h: replace(h, chain_id=bytes(32))),
+    "height": ("block_height", lambda h: replace(h, height=h.height + 1)),
+    "parent": ("block_parent", lambda h: replace(h, parent=bytes(32))),
+    "stage": ("block_stage", lambda h: replace(h, stage=Stage.VERIFICATION)),
+    "slot before": ("block_slot", lambda h: replace(h, slot=h.slot - 1)),
+    "slot of another": ("block_proposer", lambda h: replace(h, slot=h.slot + 1)),
+    "committee": ("block_committee_root", lambda h: replace(h, committee_root=bytes(32))),
+    "next committee": ("block_next_committee_roots", lambda h: replace(h, validation_root=bytes(32))),
+    "next stage": ("block_next_stage", lambda h: replace(h, next_stage=Stage.VERIFICATION)),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_header_that_breaks_a_rule_is_refused_whoever_signed_it(known: Known, name: str) -> None:
+    code, change = CHANGES[name]
+    chain = known.at(5)
+    false = change(known.headers[5][0])
+    with pytest.raises(RefusedError) as refused:
+        chain.extend(false, known.certified(false))
+    assert refused.value.code == code
+    # The genuine one still fits: nothing has changed.
+    chain.extend(*known.headers[5])
+    assert chain.height == 6
+
+
+def test_the_reveal_must_be_the_next_link_of_the_proposers_chain(known: Known) -> None:
+    header = known.headers[5][0]
+    chain = known.at(5)
+    # With a reveal go the committees that it draws: all of that is computed rightly by the liar.
+    seen: list[str] = []
+    for reveal in (bytes(32), known.headers[4][0].reveal):
+        roots = chain._chain._roots(reveal)
+        false = replace(header, reveal=reveal, verification_root=roots[0], validation_root=roots[1])
+        with pytest.raises(RefusedError) as refused:
+            chain.extend(false, known.certified(false))
+        seen.append(refused.value.code)
+    assert seen == ["wrong_reveal"] * 2
+
+
+def test_only_a_quorum_of_the_committee_decides(known: Known) -> None:
+    header, certificate = known.headers[5]
+    another = replace(header, state_root=bytes(32))
+    stranger = (b"x" * 20, certificate.votes[0][1])
+    false = [
+        known.certified(header, count=2),
+        replace(certificate, votes=(*certificate.votes[:2], certificate.votes[1])),
+        replace(certificate, votes=(*certificate.votes[:2], stranger)),
+        replace(certificate, view=certificate.view + 1),
+        replace(certificate, digest=bytes(32)),
+        known.headers[4][1],
+        known.headers[6][1],
+    ]
+    for proof in false:
+        chain = known.at(5)
+        with pytest.raises(RefusedError, match="bad_certificate"):
+            chain.extend(header, proof)
+        assert chain.height == 5
+    with pytest.raises(RefusedError, match="bad_certificate"):
+        known.at(5).extend(another, certificate)
+
+
+def test_no_height_is_skipped_and_none_comes_twice(known: Known) -> None:
+    for number in (3, 4, 6):
+        with pytest.raises(RefusedError, match="block_height"):
+            known.at(5).extend(*known.headers[number])
+
+
+def test_another_communitys_chain_is_refused_from_its_first_header_on(known: Known) -> None:
+    other = HeaderChain(replace(known.genesis, community="Other Road"), EcdsaChecker())
+    with pytest.raises(RefusedError, match="block_chain_id"):
+        other.extend(*known.headers[0])
+
+
+def test_it_remembers_no_more_than_committees_need(known: Known) -> None:
+    chain = known.at(LENGTH)
+    assert len(chain._known._mixed) <= known.genesis.consensus.lag_blocks + 2
+
+
+def test_nothing_can_be_proposed_on_headers_alone(known: Known) -> None:
+    facts = known.at(3)._known
+    assert not facts.has_pending()
+    with pytest.raises(LookupError):
+        facts.draft(4, 4, b"", b"", 0)
