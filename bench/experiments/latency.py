@@ -73,6 +73,8 @@ async def _stages(bench: Bench, options: Options, rate_per_s: float) -> None:
             tracing.read(network.validators[number].home / tracing.TRACE_FILE) for number in network.correct()
         ]
     stages = tracing.stages_ms(measured.samples, measured.start_s, notes)
-    bench.extra.setdefault("stages_ms", {})[f"n = {options.n}, half of peak"] = stages
+    name = f"n = {options.n}, half of peak"
+    bench.extra.setdefault("stages_ms", {})[name] = stages
+    bench.extra.setdefault("stages_invalid_because", {})[name] = list(measured.run.invalid_because)
     bench.save()
     bench.watcher.advance()

@@ -7,7 +7,16 @@ Lives here: what these three show, and the sentence that says what was found. Ne
 from matplotlib.figure import Figure
 
 from bench.experiments.latency import share_name
-from bench.plots.figures import FAULT_NAMES, canvas, entitle, family, of, plain_numbers, spread_lines
+from bench.plots.figures import (
+    FAULT_NAMES,
+    all_valid,
+    canvas,
+    entitle,
+    family,
+    of,
+    plain_numbers,
+    spread_lines,
+)
 from bench.results import Row, Summary
 
 
@@ -47,7 +56,7 @@ def faults_figure(summary: Summary) -> Figure | None:
         return None
     with family():
         figure, (left, right) = canvas(2)
-        entitle(figure, faults_finding(peak))
+        entitle(figure, faults_finding(peak), all_valid(peak))
         for number, fault in enumerate(FAULT_NAMES):
             label = "no fault" if fault == "none" else f"f {fault}"
             for axes, rows, name in ((left, peak, "throughput"), (right, half, "p50")):
@@ -86,7 +95,7 @@ def latency_figure(summary: Summary) -> Figure | None:
     curve = sorted((row for row in rows if row.point != "lone"), key=lambda row: row.rate_offered)
     with family():
         figure, (axes,) = canvas()
-        entitle(figure, latency_finding(rows))
+        entitle(figure, latency_finding(rows), all_valid(rows))
         for number, name in enumerate(("p50", "p90", "p99", "p99_9")):
             spread_lines(
                 axes, [row.rate_offered for row in curve], curve, name.replace("_", "."), number, name
@@ -119,6 +128,7 @@ def wan_figure(summary: Summary) -> Figure | None:
         entitle(
             figure,
             f"With {far.point} between validators half of the requests take {p50:,.0f} ms or less",
+            all_valid(rows),
         )
         for number, (label, pairs) in enumerate(series.items()):
             pairs.sort(key=lambda pair: pair[0])

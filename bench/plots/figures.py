@@ -70,8 +70,10 @@ def canvas(panels: int = 1) -> tuple[Figure, list[Axes]]:
     return figure, [figure.add_subplot(1, panels, number + 1) for number in range(panels)]
 
 
-def entitle(figure: Figure, finding: str) -> None:
-    """The finding, above everything."""
+def entitle(figure: Figure, finding: str, valid: bool) -> None:
+    """The finding, above everything; one that rests on invalid runs says so first."""
+    if not valid:
+        finding = f"Not valid runs: {finding[0].lower()}{finding[1:]}"
     figure.suptitle(finding, x=0.01, ha="left", fontsize=12, fontweight="bold", color=INK, wrap=True)
 
 
@@ -115,9 +117,10 @@ def _ring_invalid(axes: Axes, xs: Sequence[float], ys: Sequence[float], rows: Se
 def save(figure: Figure, folder: Path, name: str, summary: Summary) -> list[Path]:
     """Write PNG and SVG, with the footer that says where the figures come from."""
     machine = summary.machine
+    runs = summary.settings.get("runs", "?")
     footer = (
         f"{machine.get('processor', '')}, {machine.get('cores', '?')} cores for all validators and clients"
-        f" · commit {machine.get('commit', '?')} · {summary.settings.get('runs', '?')} runs"
+        f" · commit {machine.get('commit', '?')} · {runs} {'run' if runs == 1 else 'runs'} of each point"
     )
     if any(not row.valid for row in summary.rows):
         footer += " · ringed: no valid run"
@@ -127,6 +130,11 @@ def save(figure: Figure, folder: Path, name: str, summary: Summary) -> list[Path
         figure.savefig(files[0])
         figure.savefig(files[1], metadata={"Date": None})
     return files
+
+
+def all_valid(rows: Sequence[Row]) -> bool:
+    """Whether every row has a valid run."""
+    return all(row.valid for row in rows)
 
 
 def of(summary: Summary, experiment: str, point: str | None = None) -> list[Row]:

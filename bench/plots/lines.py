@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from bench.plots.figures import COLOURS, FAINT, canvas, entitle, family
+from bench.plots.figures import COLOURS, FAINT, all_valid, canvas, entitle, family, of
 from bench.results import Summary
 
 
@@ -20,9 +20,12 @@ def crash_figure(summary: Summary) -> Figure | None:
     bucket_s = line["bucket_s"]
     worst = max(other["slots_without_block_max"] for other in lines.values())
     slots = "1 slot" if worst == 1 else f"{worst} slots"
+    valid = all_valid(of(summary, "crash"))
     with family():
         figure, (axes,) = canvas()
-        entitle(figure, f"A crashed leader costs {slots} without a block at most ({name.split(',')[0]})")
+        entitle(
+            figure, f"A crashed leader costs {slots} without a block at most ({name.split(',')[0]})", valid
+        )
         rates = [count / bucket_s for count in line["answered"]]
         axes.bar(
             [(i + 0.5) * bucket_s for i in range(len(rates))], rates, width=bucket_s * 0.9, color=COLOURS[0]

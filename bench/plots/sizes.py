@@ -5,7 +5,18 @@ Lives here: what these show, and the sentence that says what was found. Never he
 
 from matplotlib.figure import Figure
 
-from bench.plots.figures import COLOURS, FAINT, INK, canvas, entitle, family, look, of, spread_lines
+from bench.plots.figures import (
+    COLOURS,
+    FAINT,
+    INK,
+    all_valid,
+    canvas,
+    entitle,
+    family,
+    look,
+    of,
+    spread_lines,
+)
 from bench.results import Row, Summary
 from bench.tracing import STAGES
 
@@ -18,7 +29,7 @@ def peak_figure(summary: Summary) -> Figure | None:
     workloads = sorted({row.workload for row in rows})
     with family():
         figure, panels = canvas(len(workloads))
-        entitle(figure, peak_finding(rows))
+        entitle(figure, peak_finding(rows), all_valid(rows))
         for number, (axes, workload) in enumerate(zip(panels, workloads, strict=True)):
             some = sorted((row for row in rows if row.workload == workload), key=lambda row: row.n)
             xs = [row.n for row in some]
@@ -58,9 +69,8 @@ def scale_figure(summary: Summary) -> Figure | None:
         small, large = rows[0], rows[-1]
         cpu = "cpu_ms_per_request"
         growth = large.costs.get(cpu, 0.0) / (small.costs.get(cpu) or 1.0)
-        entitle(
-            figure, f"From n = {small.n} to n = {large.n} a request costs {growth:.1f} times the CPU time"
-        )
+        finding = f"From n = {small.n} to n = {large.n} a request costs {growth:.1f} times the CPU time"
+        entitle(figure, finding, all_valid(rows))
         for number, (axes, (name, words)) in enumerate(zip(panels, _COSTS, strict=True)):
             axes.plot([row.n for row in rows], [row.costs.get(name, 0.0) for row in rows], **look(number))
             axes.set_xlabel("n")
@@ -83,6 +93,7 @@ def catchup_figure(summary: Summary) -> Figure | None:
             figure,
             f"{last['requests']:,.0f} requests are caught up in {last['catch_up_s']:.1f} s; "
             f"a start takes {last['start_up_s']:.1f} s",
+            all_valid(rows),
         )
         for number, (name, label) in enumerate((("catch_up_s", "catch-up"), ("start_up_s", "start-up"))):
             axes.plot(xs, [row.costs[name] for row in rows], label=label, **look(number))
@@ -102,10 +113,11 @@ def stages_figure(summary: Summary) -> Figure | None:
     name, stages = next(iter(found.items()))
     longest = max(stages, key=lambda stage: stages[stage])
     whole = sum(stages.values())
+    valid = not any(summary.extra.get("stages_invalid_because", {}).values())
     with family():
         figure, (axes,) = canvas()
         said = longest.replace("_", "-")
-        entitle(figure, f"{stages[longest] / whole:.0%} of a request's time goes to: {said} ({name})")
+        entitle(figure, f"{stages[longest] / whole:.0%} of a request's time goes to: {said} ({name})", valid)
         for place, each in enumerate(found.values()):
             left = 0.0
             for number, stage in enumerate(STAGES):

@@ -52,3 +52,10 @@ def test_findings_are_sentences_with_the_figures() -> None:
     assert peak_finding([made_up_row(n=7), made_up_row(n=4)]).startswith(
         "4 validators take 1,000 trades per second, 20%"
     )
+
+
+def test_a_finding_that_rests_on_invalid_runs_says_so(tmp_path: Path) -> None:
+    for invalid, said in (("", False), ("busy", True)):
+        summary = msgspec.structs.replace(whole_summary(), rows=[made_up_row(invalid=invalid)], extra={})
+        _, svg = draw(summary, tmp_path)
+        assert ("Not valid runs: " in svg.read_text()) == said
