@@ -7,12 +7,13 @@ section 3.
 
 from p2penergy.store.errors import DoubleVoteError, StoreBusyError, StoreError, StoreMissingError
 from p2penergy.store.memory import MemoryStore
-from p2penergy.store.ports import HistoryEntry, Persistence, StoredOutcome, Version
+from p2penergy.store.ports import Base, HistoryEntry, Persistence, StoredOutcome, Version
 from p2penergy.store.schema import FILE_NAME
 from p2penergy.store.store import Store
 
 __all__ = [
     "FILE_NAME",
+    "Base",
     "DoubleVoteError",
     "HistoryEntry",
     "MemoryStore",

@@ -62,6 +62,18 @@ class HistoryEntry:
     """Id of the transaction; None where the block itself is the cause."""
 
 
+@dataclass(frozen=True, slots=True)
+class Base:
+    """Where a ledger begins that does not begin at genesis: a decided block and the state after it."""
+
+    height: int
+    digest: bytes
+    block: bytes
+    certificate: bytes
+    versions: Sequence[Version]
+    """What every key held after it."""
+
+
 class Persistence(Protocol):
     """What the node and the simulator ask of a store; `Store` and `MemoryStore` both satisfy it.
 
@@ -82,6 +94,9 @@ class Persistence(Protocol):
 
     def current_state(self) -> Iterator[tuple[bytes, bytes]]:
         """Every key that has a value after the tip, ascending."""
+
+    def base(self) -> int:
+        """Height at which this ledger begins: 0, or that of the snapshot which it was made from."""
 
     def tip(self) -> int:
         """Height of the last decided block; 0 at genesis."""

@@ -68,13 +68,21 @@ class Reader:
         with self._lend() as connection:
             yield from connection.execute("SELECT key, value FROM state ORDER BY key")
 
+    def base(self) -> int:
+        """Height at which this ledger begins: 0, or that of the snapshot which it was made from.
+
+        Of earlier blocks it holds nothing: no block, header, receipt, or version of the state.
+        """
+        with self._lend() as connection:
+            return _base(connection)
+
     def tip(self) -> int:
         """Height of the last decided block; 0 at genesis."""
         with self._lend() as connection:
             return _tip(connection)
 
     def block(self, height: int) -> tuple[bytes, bytes] | None:
-        """Block and certificate bytes of a decided height, None above the tip.
+        """Block and certificate bytes of a decided height, None above the tip and below `base`.
 
         Raises:
             StoreError: the row is damaged.
@@ -84,10 +92,15 @@ class Reader:
             return None if row is None else _checked_pair(row)
 
     def blocks(self, first: int, count: int, bytes_max: int) -> list[tuple[bytes, bytes]]:
-        """Decided blocks from `first` on: at most `count`, and `bytes_max` unless the first is larger."""
+        """Decided blocks from `first` on: at most `count`, and `bytes_max` unless the first is larger.
+
+        [] where `first` itself is not held.
+        """
         found: list[tuple[bytes, bytes]] = []
         total_bytes = 0
         with self._lend() as connection:
+            if first < _base(connection):
+                return []
             for row in connection.execute(f"{_DECIDED} >= ? ORDER BY d.height LIMIT ?", (first, count)):
                 pair = _checked_pair(row)
                 total_bytes += len(pair[0]) + len(pair[1])
@@ -97,12 +110,14 @@ class Reader:
         return found
 
     def headers(self, first: int, count: int) -> list[tuple[Header, Certificate]]:
-        """Decided headers from `first` on with their certificates, at most `count`.
+        """Decided headers from `first` on with their certificates, at most `count`; [] below `base`.
 
         Reads only the beginning of each block. A header vouches for itself: its digest is checked.
         """
         found = []
         with self._lend() as connection:
+            if first < _base(connection):
+                return []
             rows = connection.execute(
                 "SELECT d.height, d.block_id, d.certificate, d.checksum, b.digest"
                 " FROM decisions d LEFT JOIN blocks b ON b.id = d.block_id"
@@ -136,9 +151,10 @@ class Reader:
         return found[:count][::-1]
 
     def receipts(self, height: int) -> list[bytes]:
-        """Encoded receipts of a decided block, in the order of its transactions; [] above the tip."""
+        """Encoded receipts of a decided block, in the order of its transactions; [] where none are held."""
         with self._lend() as connection:
-            return _results(connection, height).receipts if 0 <= height <= _tip(connection) else []
+            held = _base(connection) <= height <= _tip(connection)
+            return _results(connection, height).receipts if held else []
 
     def results(self, height: int) -> Results:
         """All that a decided block wrote; 0: genesis.
@@ -235,6 +251,11 @@ def _earlier(results: Results, height: int, key: bytes) -> int | None:
     if earlier is not None and earlier >= height:
         raise corrupt("results", f"height {height}", f"the pointer of key {key!r} does not lead back")
     return earlier
+
+
+def _base(connection: sqlite3.Connection) -> int:
+    # The first results are those of genesis, or all that a snapshot held.
+    return int(connection.execute("SELECT coalesce(min(height), 0) FROM results").fetchone()[0])
 
 
 def _tip(connection: sqlite3.Connection) -> int:

@@ -20,7 +20,7 @@ from p2penergy.consensus.effects import (
 )
 from p2penergy.store.errors import DoubleVoteError, StoreError
 from p2penergy.store.limits import VOTE_HEIGHTS_KEPT
-from p2penergy.store.ports import StoredOutcome, Version
+from p2penergy.store.ports import Base, StoredOutcome, Version
 from p2penergy.store.results import encode_results
 from p2penergy.store.schema import checksum, key_digest
 
@@ -57,6 +57,14 @@ class Rows:
     def genesis(self, versions: Sequence[Version]) -> None:
         """Versions that genesis itself gives to keys, at height 0."""
         self._results(0, (), (), versions)
+
+    def base(self, base: Base) -> None:
+        """A decided block and the state after it, in an empty ledger: what was before is not known here."""
+        height = base.height
+        columns = (height, self._block(height, base.digest, base.block), base.certificate)
+        self._connection.execute("INSERT INTO decisions VALUES (?, ?, ?, ?)", (*columns, checksum(*columns)))
+        self._results(height, (), (), base.versions)
+        self.tip = height
 
     def _vote(self, vote: VoteRecord) -> None:
         columns = (int(vote.kind), vote.height, vote.view, vote.slot, vote.digest, vote.message)

@@ -13,14 +13,14 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from p2penergy.consensus.effects import Record
 from p2penergy.store.errors import REFETCH, StoreError, StoreMissingError
 from p2penergy.store.limits import DAMAGES_SHOWN_MAX
 from p2penergy.store.lock import FileLock
-from p2penergy.store.ports import Done, Version
+from p2penergy.store.ports import Base, Done, Version
 from p2penergy.store.reader import Reader
 from p2penergy.store.rows import Rows
 from p2penergy.store.schema import READ_ERRORS, SCHEMA_VERSION, connect_writer, lay_out
@@ -63,7 +63,29 @@ class Store(Reader):
         try:
             if path.exists():
                 raise StoreError(f"{path} exists already and is not overwritten.")
-            _write_new(path, chain_id, genesis_versions, amnesia_slot)
+            _write_new(path, chain_id, lambda rows: rows.genesis(genesis_versions), amnesia_slot)
+            return cls(path, lock, _opened(path, chain_id))
+        except BaseException:
+            lock.release()
+            raise
+
+    @classmethod
+    def create_from(
+        cls, path: Path, chain_id: bytes, base: Base, *, amnesia_slot: int | None = None
+    ) -> "Store":
+        """Put a ledger that begins with `base` in the place of an empty one, and open it.
+
+        Whole or not at all, whenever the power fails. What an empty ledger may hold, votes for its first
+        height, binds nobody at a later one.
+
+        Raises:
+            StoreError: the ledger there is not empty, another process uses it, or the disk refuses.
+        """
+        lock = FileLock(_lock_path(path))
+        try:
+            if path.exists():
+                _require_empty(path, chain_id)
+            _write_new(path, chain_id, lambda rows: rows.base(base), amnesia_slot)
             return cls(path, lock, _opened(path, chain_id))
         except BaseException:
             lock.release()
@@ -165,9 +187,7 @@ def _lock_path(path: Path) -> Path:
     return path.with_name(path.name + ".lock")
 
 
-def _write_new(
-    path: Path, chain_id: bytes, genesis_versions: Sequence[Version], amnesia_slot: int | None
-) -> None:
+def _write_new(path: Path, chain_id: bytes, fill: Callable[[Rows], None], amnesia_slot: int | None) -> None:
     """Build the file under another name and rename it when it is whole."""
     building = path.with_name(path.name + ".new")
     try:
@@ -176,12 +196,23 @@ def _write_new(
         with contextlib.closing(connect_writer(building)) as connection:
             lay_out(connection, chain_id, amnesia_slot)
             connection.execute("BEGIN")
-            Rows(connection).genesis(genesis_versions)
+            fill(Rows(connection))
             connection.execute("COMMIT")
+        # The log of an empty ledger that was not closed must not be taken for this one's.
+        for end in ("-wal", "-shm"):
+            path.with_name(path.name + end).unlink(missing_ok=True)
         building.rename(path)
         _sync_folder(path.parent)
     except (sqlite3.Error, OSError) as error:
         raise StoreError(f"The ledger {path} can't be made: {error}.") from error
+
+
+def _require_empty(path: Path, chain_id: bytes) -> None:
+    # Opening also copies a log into the file: nothing decided can be hidden in it.
+    with contextlib.closing(_opened(path, chain_id)) as connection:
+        decided = connection.execute("SELECT coalesce(max(height), 0) FROM decisions").fetchone()[0]
+    if decided:
+        raise StoreError(f"{path} holds a chain up to height {decided} and is not replaced.")
 
 
 def _sync_folder(folder: Path) -> None:
