@@ -15,8 +15,10 @@ from node_network import (
 )
 
 from p2penergy.client import ClientError
-from p2penergy.consensus.effects import Effects, Tick
+from p2penergy.consensus.effects import Effects, Refusal, Tick
+from p2penergy.founding import WALLET_NANO
 from p2penergy.ledger.receipts import ReadingReceipt, TradeReceipt, decode_receipt
+from p2penergy.ledger.records import decode_integer
 from p2penergy.ledger.transactions import sign_reading, transaction_id
 from p2penergy.membership.authority import Authority
 from p2penergy.messages import (
@@ -336,3 +338,44 @@ async def test_a_port_in_use_is_said_at_start(village: Village) -> None:
         await village.start("H002")
     failed = village.nodes.pop("H002")
     failed.store.close()
+
+
+# ---- questions ------------------------------------------------------------------------------------
+
+
+async def test_questions_are_answered_or_said_why_not(village: Village) -> None:
+    await village.start()
+    await village.connect()
+    household = village.household(5)
+    peer = village.community.meters["H001"].participant_id
+
+    async def why_not(topic: str, argument: bytes = b"") -> str:
+        with pytest.raises(ClientError) as caught:
+            await household.client.query(peer, topic, argument)
+        return str(caught.value)
+
+    async with asyncio.timeout(PATIENCE_S):
+        wallet = f"wallet/{household.participant_id.hex()}".encode()
+        assert decode_integer(await household.client.agreed("state", wallet)) == WALLET_NANO
+        assert await household.client.agreed("state", f"wallet/{'0' * 40}".encode()) == b""
+        status = await household.client.query_json(peer, "status")
+        assert await why_not("weather") == "there is no topic 'weather'; there are proof, state, status"
+        assert await why_not("state", b"purse/12") != ""
+        assert await why_not("state", b"\xff") != ""
+        assert await why_not("proof", b"short") == "no such transaction was decided here"
+    assert status["name"] == peer.hex()
+    assert status["height"] >= 0
+    assert status["refused"] == dict(sorted(status["refused"].items()))
+    assert status["transport"]["links_up"] >= 4
+
+
+async def test_all_refusals_are_in_one_place(village: Village) -> None:
+    await village.start()
+    node = village.nodes["H001"].node
+    node.inbox.refused["of_the_inbox"] += 1
+    node.requests.refused["of_the_requests"] += 2
+    # What only the core can refuse, after the signature: a vote that contradicts one it holds.
+    node._perform(Effects(refused=[Refusal("of_the_core", b"p" * 20)]))
+    told = node.status()["refused"]
+    assert (told["of_the_inbox"], told["of_the_requests"], told["of_the_core"]) == (1, 2, 1)
+    assert node.refusals()["of_the_core"] == 1
