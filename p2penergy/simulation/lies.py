@@ -35,6 +35,7 @@ from p2penergy.messages import (
     encode,
     header_digest,
 )
+from p2penergy.simulation.clients import make_reply
 from p2penergy.simulation.counter import ADD, hash_chain, transaction
 
 if TYPE_CHECKING:
@@ -546,6 +547,18 @@ class FalseTip(Lie):
         return [Parcel(self.dice.pick(seats), Status(FALSE_TIP, view)), Parcel(self.dice.pick(seats), claim)]
 
 
+class FalseReply(Lie):
+    """Tells clients of receipts that no block holds; all who tell this lie tell the same one."""
+
+    def schemes(self) -> Sequence[Parcel]:
+        """See `Lie`."""
+        world = self.node.world
+        signer = world.signer(self.node.member)
+        height = max(1, self.place()[0] - 1)
+        world.client.hear(make_reply(signer, world.chain_id, height, b"\xfa" * 32, (b"you were paid",)))
+        return ()
+
+
 LIES: dict[str, Callable[["ByzantineNode"], Lie]] = {
     "silent": Silent,
     "skipped-reveal": SkippedReveal,
@@ -567,4 +580,5 @@ LIES: dict[str, Callable[["ByzantineNode"], Lie]] = {
     "flood": Flood,
     "censor": Censor,
     "false-tip": FalseTip,
+    "false-reply": FalseReply,
 }

@@ -25,6 +25,7 @@ from p2penergy.messages import (
     encode,
 )
 from p2penergy.signing import RefusedSignatureError, check_message
+from p2penergy.simulation.clients import reply_of
 from p2penergy.simulation.clocks import NodeClock
 from p2penergy.simulation.disk import Disk, DiskError
 from p2penergy.simulation.oracle import SimulatedApplication
@@ -298,6 +299,8 @@ class SimNode:
             f"decides {decision.height} in view {decision.view}: {decision.digest.hex()[:6]}"
             + (" by catch-up" if decision.caught_up else ""),
         )
+        if not decision.caught_up:
+            self.world.client.hear(reply_of(self.world.signer(self.member), self.world.chain_id, decision))
 
     def transmit(self, send: Send) -> None:
         """Encode once; the network takes it to every seat of every addressee."""

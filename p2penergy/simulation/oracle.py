@@ -81,6 +81,7 @@ class Oracle:
         self.timetable = Timetable(genesis.consensus)
         self._committees: dict[int, frozenset[bytes]] = {}
         self.chain: list[Decided] = []
+        self._receipts: list[tuple[bytes, ...]] = []
         self.transactions: set[bytes] = set()
         """Everything in a block; only asked for membership, never walked."""
         self._executed: set[bytes] = set()
@@ -93,6 +94,10 @@ class Oracle:
     def at(self, height: int) -> Decided | None:
         """The decision of a height."""
         return self.chain[height - 1] if 0 < height <= len(self.chain) else None
+
+    def receipts(self, height: int) -> tuple[bytes, ...]:
+        """The receipts of a height, none where nothing is decided."""
+        return self._receipts[height - 1] if 0 < height <= len(self._receipts) else ()
 
     def first_slot(self, height: int) -> int:
         """first(h), from the parent's header."""
@@ -208,6 +213,7 @@ class Oracle:
             if raw in self._executed:
                 raise ViolationError("once", f"{who}: block {header.height} executes a transaction again")
             self._executed.add(raw)
+        self._receipts.append(tuple(outcome.receipts))
         self._application.commit(outcome)
         unbalanced = self._application.conserved()
         if unbalanced is not None:

@@ -14,6 +14,7 @@ from p2penergy.consensus.replica import Replica
 from p2penergy.messages import Message, decode_message
 from p2penergy.signing import Signer
 from p2penergy.simulation.arbiter import faulty_max
+from p2penergy.simulation.clients import SimClient
 from p2penergy.simulation.counter import CounterApplication, hash_chain
 from p2penergy.simulation.dice import Dice
 from p2penergy.simulation.households import CounterLoad, HouseholdLoad, Load, SimulatedLedger
@@ -79,6 +80,9 @@ class World:
         correct = frozenset(self.ring.signers[member].participant_id for member in self.correct_members)
         self.watch = Watch(self, Oracle(self.genesis, self._bare_application(), self.ring.checker), correct)
         self.timetable = self.watch.oracle.timetable
+        self.client = SimClient(
+            self.watch.oracle, self.chain_id, settings.members, self.key_of, self.ring.checker
+        )
         self.nodes: list[SimNode] = []
         self._seats: dict[bytes, list[int]] = {}
         for member in members:
