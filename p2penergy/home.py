@@ -107,7 +107,9 @@ def save_beacon_secret(path: Path, secret: bytes) -> None:
     write_atomically(path / BEACON_FILE, secret.hex().encode() + b"\n", replace=False)
 
 
-def _hash_chain(path: Path) -> HashChain:
+def read_beacon_secret(folder: Path) -> bytes:
+    """The secret of a member's hash chain; raises `HomeError` or `KeyFileError`."""
+    path = folder / BEACON_FILE
     text = read_private(path, "beacon secret").strip()
     try:
         secret = bytes.fromhex(text.decode("ascii"))
@@ -115,7 +117,7 @@ def _hash_chain(path: Path) -> HashChain:
         raise HomeError(f"{path} is damaged: it holds no 64 hex digits") from None
     if len(secret) != BEACON_SECRET_BYTES:
         raise HomeError(f"{path} is damaged: it holds {len(secret)} bytes, not 32")
-    return HashChain(secret)
+    return secret
 
 
 def load_device(path: Path) -> Device:
@@ -146,7 +148,7 @@ def load(path: Path) -> Home:
     """Open a node's folder; raises as `load_device` does."""
     device = load_device(path)
     try:
-        chain = _hash_chain(path / BEACON_FILE)
+        chain = HashChain(read_beacon_secret(path))
     except MembershipError as error:
         raise HomeError(str(error)) from None
     return Home(device.path, device.config, device.genesis, device.signer, device.tls, device.identify, chain)

@@ -16,9 +16,20 @@ _COMMANDS = {
     "ca": "p2penergy.cli.ca",
     "committee": "p2penergy.cli.committee",
     "demo": "p2penergy.cli.demo",
+    "export": "p2penergy.cli.portable",
+    "genesis": "p2penergy.cli.about",
+    "import": "p2penergy.cli.portable",
+    "init": "p2penergy.cli.init",
+    "peers": "p2penergy.cli.asking",
+    "reset": "p2penergy.cli.portable",
     "simulate": "p2penergy.cli.simulate",
     "start": "p2penergy.cli.start",
+    "status": "p2penergy.cli.asking",
+    "stop": "p2penergy.cli.stop",
+    "testnet": "p2penergy.cli.testnet",
+    "version": "p2penergy.cli.about",
 }
+"""Name of each command -> the module that holds it, under that name or `NAME_command`."""
 
 
 class _Lazy(click.Group):
@@ -32,7 +43,8 @@ class _Lazy(click.Group):
         """Import the module of one subcommand."""
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = getattr(import_module(_COMMANDS[cmd_name]), cmd_name)
+        module = import_module(_COMMANDS[cmd_name])
+        command: click.Command = getattr(module, f"{cmd_name}_command", None) or getattr(module, cmd_name)
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -1,0 +1,70 @@
+"""`p2penergy testnet`: found a network for several machines, one folder per host."""
+
+import time
+from pathlib import Path
+
+import click
+
+from p2penergy.cli.errors import as_user_error
+from p2penergy.founding import FoundingError
+from p2penergy.genesis import ConsensusRules, GenesisError
+from p2penergy.operations import host_files
+from p2penergy.operations.testnet import NETWORK_FILE, Order, hosts_from, make, sites_of
+from p2penergy.store import StoreError
+
+COMMITTEE_MIN = 4
+
+
+@click.command()
+@click.option("--validators", required=True, type=click.IntRange(1, 100), help="How many validators.")
+@click.option(
+    "--meters",
+    default=2,
+    show_default=True,
+    type=click.IntRange(0, 10_000),
+    help="Households beside them, each with a key of its own.",
+)
+@click.option(
+    "--hosts",
+    required=True,
+    metavar="A,B,C|FILE",
+    help="Machines, dealt out in turn; or a file with one HOST or HOST:PORT per line.",
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="A new folder for everything.",
+)
+@click.option("--community", default="Testnet", show_default=True, help="The community's name.")
+@click.option("--alpha-ms", default=1000, show_default=True, help="Length of a slot, ms: alpha.")
+@click.option("--eps-ms", default=50, show_default=True, help="Largest clock error, ms: eps.")
+@click.option("--delta-ms", default=200, show_default=True, help="Bound on a message's way, ms: delta.")
+@click.option("--gateway/--no-gateway", default=True, help="Metrics and health on each host's loopback.")
+def testnet(
+    validators: int,
+    meters: int,
+    hosts: str,
+    out: Path,
+    community: str,
+    alpha_ms: int,
+    eps_ms: int,
+    delta_ms: int,
+    gateway: bool,
+) -> None:
+    """Make keys, certificates, genesis and one folder per host; copy each to its machine and start it."""
+    with as_user_error(FoundingError, GenesisError, StoreError, ValueError):
+        rules = ConsensusRules(
+            t0_ms=time.time_ns() // 1_000_000,
+            alpha_ms=alpha_ms,
+            eps_ms=eps_ms,
+            delta_ms=delta_ms,
+            committee_size_min=min(COMMITTEE_MIN, validators),
+        )
+        order = Order(community, validators, meters, hosts_from(hosts), rules, gateway)
+        made = make(order, out)
+    click.echo(f"Chain {made.genesis.chain_id.hex()}")
+    folders = sorted({str(out / site.folder.parent) for site in sites_of(order)})
+    for folder in folders:
+        click.echo(f"  {folder}: copy it to its host, there run {host_files.START_FILE}")
+    click.echo(f"Who is where is in {out / NETWORK_FILE}. Keep {out / 'ca'} to yourself.")
