@@ -13,9 +13,7 @@ from node_network import Village, a_plan, found_village, short_chains
 
 
 def pytest_asyncio_loop_factories(config: Any, item: Any) -> dict[str, Callable[[], Any]]:
-    """Run every asynchronous test of this folder on both loops, but those that say `one_loop`."""
-    if item.get_closest_marker("one_loop"):
-        return {"uvloop": uvloop.new_event_loop}
+    """Run every asynchronous test of this folder on both loops."""
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
@@ -23,7 +21,7 @@ def pytest_asyncio_loop_factories(config: Any, item: Any) -> dict[str, Callable[
 async def village(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Village]:
     """Founded, not started; everything of it ends with the test."""
     short_chains(monkeypatch)
-    made = found_village(a_plan(), tmp_path, monkeypatch)
+    made = found_village(a_plan(), tmp_path)
     try:
         yield made
     finally:

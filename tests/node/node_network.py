@@ -231,10 +231,7 @@ def certified(authority: Authority, trusted: Sequence[bytes]) -> tuple[TlsIdenti
     return TlsIdentity.load(device.pem, key.to_pem(), list(trusted)), device.participant_id
 
 
-def found_village(plan: Plan, folder: Path, patch: Any) -> Village:
+def found_village(plan: Plan, folder: Path) -> Village:
     """Found it, and keep its authority at hand."""
     authority = Authority.in_memory(plan.community)
-    with patch.context() as inner:
-        inner.setattr(founding.Authority, "in_memory", lambda _community: authority)
-        community = found(plan, folder)
-    return Village(community, authority)
+    return Village(found(plan, folder, authority), authority)
