@@ -9,7 +9,7 @@ LEDGER section 4.
 from collections.abc import Iterator, Sequence
 
 from p2penergy.genesis import Genesis
-from p2penergy.ledger import ReadingReceipt, TradeReceipt, decode_receipt
+from p2penergy.ledger import ReadingReceipt, TradeReceipt, decode_receipt, query
 
 _LEGS = 8
 
@@ -24,6 +24,12 @@ class Books:
         self.traded_wh = 0
         self.paid_nano = 0
         self.accepted = 0
+
+    def begin_with(self, get: query.Get) -> None:
+        """Take the balances of a state, where the blocks before it are not there to be booked."""
+        for who in self.wallet_nano:
+            held = query.balance(get, who)
+            self.energy_wh[who], self.wallet_nano[who] = held.energy_wh, held.wallet_nano
 
     def close_period(self) -> None:
         """At a later period all open energy is settled: with neighbours or with the retailer."""

@@ -41,7 +41,7 @@ class Stands:
         self._values: dict[bytes, bytes] = {}
         self._transactions: dict[bytes, tuple[int, int]] = {}
         genesis = [Version(key, BLOCK_INDEX, VersionStage.FINAL, value) for key, value in items]
-        self._check_results(0, (), (), genesis)
+        self._check_results(report.base_height, (), (), genesis)
 
     def check_height(self, height: int, outcome: LedgerOutcome) -> None:
         """Compare a block's results, and remember what its rows in the other tables must be."""
@@ -63,7 +63,7 @@ class Stands:
             ("height", "idx"),
         )
         for (surplus,) in self._tables.rows(
-            "SELECT height FROM results WHERE height NOT BETWEEN 0 AND ?", height
+            "SELECT height FROM results WHERE height NOT BETWEEN ? AND ?", self._report.base_height, height
         ):
             self._report.add("results", f"height {surplus!r}", "no such block was decided")
 

@@ -32,6 +32,8 @@ class LedgerReport:
     """One ledger, and how far it could be checked."""
 
     home: Path
+    base_height: int = 0
+    """Of the snapshot that it begins with, 0: genesis. Nothing before that can be audited here."""
     height: int = 0
     """Of its last decided block."""
     checked_height: int = 0
@@ -46,7 +48,12 @@ class LedgerReport:
     findings: list[Finding] = field(default_factory=list)
     findings_dropped: int = 0
     digests: list[bytes] = field(default_factory=list)
-    """Of the decided blocks, from height 1 on."""
+    """Of the decided blocks, from height 1 on, or from the snapshot's."""
+
+    @property
+    def digest_at(self) -> dict[int, bytes]:
+        """Height -> digest of every block that was checked."""
+        return dict(enumerate(self.digests, start=max(1, self.base_height)))
 
     def add(self, table: str, row: str, what: str) -> None:
         """Note a finding; beyond a limit they are only counted."""

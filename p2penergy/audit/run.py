@@ -6,6 +6,7 @@ Lives here: the order of the checks. Never here: a check. Implements `p2penergy 
 from collections.abc import Callable
 from pathlib import Path
 
+from p2penergy.audit.beginning import UnsoundError, base_of
 from p2penergy.audit.findings import AuditError, AuditReport, Finding, LedgerReport
 from p2penergy.audit.own_votes import OwnVotes
 from p2penergy.audit.tables import (
@@ -91,10 +92,14 @@ def _audit_tables(
 ) -> None:
     check_structure(tables, genesis.chain_id, report)
     check_checksums(tables, report)
+    report.base_height = base_of(tables)
     check_heights(tables, report)
     votes = OwnVotes(tables, report)
     votes.check_ids()
-    walk = Walk(genesis, tables, checker, report)
+    try:
+        walk = Walk(genesis, tables, checker, report)
+    except UnsoundError:
+        return
     walk.run(votes.at, lambda done: progress(report.home, done, report.height))
     books = walk.books
     report.accepted, report.energy_wh, report.amount_nano = books.accepted, books.traded_wh, books.paid_nano
@@ -108,7 +113,9 @@ def _contradictions(ledgers: list[LedgerReport]) -> list[Finding]:
     findings = []
     first = ledgers[0]
     for other in ledgers[1:]:
-        for height, (one, two) in enumerate(zip(first.digests, other.digests, strict=False), start=1):
+        theirs = other.digest_at
+        for height, one in first.digest_at.items():
+            two = theirs.get(height, one)
             if one != two:
                 said = f"{first.home.name} decided {one.hex()}, {other.home.name} decided {two.hex()}"
                 findings.append(Finding("chain", f"height {height}", said))

@@ -128,6 +128,6 @@ def check_heights(tables: Tables, report: LedgerReport) -> None:
     for (height,) in tables.rows(orphans, report.height):
         report.add("blocks", f"height {height!r}", "another block was decided, this one should be gone")
     for table in ("blocks", "views", "votes", "prepared"):
-        query = f"SELECT DISTINCT height FROM {table} WHERE height NOT BETWEEN 1 AND ?"
-        for (height,) in tables.rows(query, report.height + 1):
+        query = f"SELECT DISTINCT height FROM {table} WHERE height NOT BETWEEN ? AND ?"
+        for (height,) in tables.rows(query, max(1, report.base_height), report.height + 1):
             report.add(table, f"height {height!r}", f"the tip is {report.height}")

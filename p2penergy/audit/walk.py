@@ -7,10 +7,10 @@ to 5.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from p2penergy import beacon
-from p2penergy.audit import compare
+from p2penergy.audit import beginning, compare
+from p2penergy.audit.beginning import Parent
 from p2penergy.audit.books import Books
 from p2penergy.audit.certificates import fault_of
 from p2penergy.audit.findings import LedgerReport
@@ -19,7 +19,7 @@ from p2penergy.audit.tables import Tables
 from p2penergy.blocks import Draft, InvalidBlockError
 from p2penergy.digests import merkle_root
 from p2penergy.genesis import Genesis
-from p2penergy.ledger import Ledger, LedgerOutcome
+from p2penergy.ledger import LedgerOutcome
 from p2penergy.messages import (
     PROTOCOL_VERSION,
     Block,
@@ -39,39 +39,32 @@ Heights = Callable[["Walk"], None]
 """Called at every height before its block is put on top, and once above the tip."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parent:
-    """What the next block stands on."""
-
-    height: int
-    slot: int
-    digest: bytes
-    next_stage: Stage
-    panel: Panel | None
-
-
 class Walk:
     """The audit's own chain: everything in it was computed here, from genesis on."""
 
     def __init__(
         self, genesis: Genesis, tables: Tables, checker: SignatureChecker, report: LedgerReport
     ) -> None:
+        """Where the report has a base, the walk begins there; raises `UnsoundError` when it can't."""
         self.genesis = genesis
         self.chain_id = genesis.chain_id
         self.checker = checker
-        self.ledger = Ledger(genesis, checker)
+        if report.base_height:
+            start = beginning.at_snapshot(genesis, tables, checker, report)
+            report.digests.append(start.parent.digest)
+            report.checked_height = start.parent.height
+        else:
+            start = beginning.at_genesis(genesis, checker)
+        self.ledger = start.ledger
         self.books = Books(genesis)
+        if report.base_height:
+            self.books.begin_with(self.ledger.get)
         self.report = report
         self._tables = tables
         self._timing = genesis.consensus
         self._period = self.ledger.period
-        self._beacons = {0: beacon.origin(self.chain_id)}
-        self._links = {
-            bytes.fromhex(each.participant_id): bytes.fromhex(each.beacon_tip)
-            for each in genesis.members
-            if each.beacon_tip is not None
-        }
-        self._parent = Parent(0, 0, self.chain_id, self._timing.first_stage, None)
+        self._beacons, self._links = start.beacons, start.links
+        self._parent = start.parent
         self._stands = compare.Stands(tables, report, self.ledger.items())
         self._open()
 

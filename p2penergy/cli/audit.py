@@ -69,6 +69,8 @@ def _show(report: AuditReport) -> None:
         console.print(
             f"[green]Clean[/green]: everything is as genesis and the transactions make it{several}."
         )
+        if any(each.base_height for each in report.ledgers):
+            console.print("Blocks before a ledger's snapshot are not in it: audit them in another one.")
     else:
         count = len(report.findings) + sum(
             len(each.findings) + each.findings_dropped for each in report.ledgers
@@ -78,8 +80,9 @@ def _show(report: AuditReport) -> None:
 
 def _summary(ledger: LedgerReport) -> str:
     money = ledger.amount_nano / 10**9
+    base = f" (from the snapshot of block {ledger.base_height} on)" if ledger.base_height else ""
     return (
-        f"[bold]{escape(ledger.home.name)}[/bold]: {ledger.checked_height} of {ledger.height} blocks, "
+        f"[bold]{escape(ledger.home.name)}[/bold]: {ledger.checked_height} of {ledger.height} blocks{base}, "
         f"{ledger.transactions} transactions ({ledger.accepted} accepted), {ledger.energy_wh} Wh traded for "
         f"{money:.2f}, {ledger.votes} own votes"
     )
@@ -97,6 +100,7 @@ def _json(report: AuditReport) -> dict[str, Any]:
         "ledgers": [
             {
                 "home": str(each.home),
+                "base_height": each.base_height,
                 "height": each.height,
                 "checked_height": each.checked_height,
                 "tip": each.digests[-1].hex() if each.digests else None,
