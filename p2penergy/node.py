@@ -7,6 +7,7 @@ everything that decides runs on the loop, signature checks and disk writes on th
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
@@ -27,6 +28,7 @@ from p2penergy.messages import (
     Evidence,
     HeadersRequest,
     Message,
+    PrePrepare,
     Query,
     Request,
     SyncRequest,
@@ -34,6 +36,7 @@ from p2penergy.messages import (
 )
 from p2penergy.opening import open_ledger
 from p2penergy.outbox import Outbox
+from p2penergy.pacing import Pacer
 from p2penergy.peers import participant_of
 from p2penergy.replies import Replies
 from p2penergy.requests import Requests
@@ -98,7 +101,10 @@ class Node:
             checker,
             store.restored(),
         )
-        self.replica.proposal_bytes_max = settings.block_bytes_max
+        rules = home.genesis.consensus
+        # Proposed as its slot begins, a full block is decided before the slot ends for everybody.
+        self.pacer = Pacer(settings.block_bytes_max, rules.alpha_ms - rules.eps_ms - rules.delta_ms)
+        self.replica.proposal_bytes_max = self.pacer.limit_bytes
         nodes = frozenset(bytes.fromhex(name) for name in home.config.peers)
         self.replies = Replies(home.signer, chain_id, mesh, store, nodes, self.ledger.concerned)
         self.coordinator = Coordinator(self.replica, home.genesis.consensus, self._perform, now_ms)
@@ -186,6 +192,8 @@ class Node:
             "view": self.replica.view,
             "state_root": self.ledger.state_root.hex(),
             "pending": len(self.ledger.pool),
+            "proposal_bytes_max": self.pacer.limit_bytes,
+            "commits": self.store.commits,
             "peers": len(self.mesh.connected()),
             "connected": sorted({participant_of(peer).hex() for peer in self._connected_nodes()}),
             "waiting_for_disk": self.outbox.waiting,
@@ -227,7 +235,17 @@ class Node:
 
     # ---- inside -------------------------------------------------------------------------------
 
+    def _pace(self, effects: Effects) -> None:
+        now_us = time.monotonic_ns() // 1000
+        for decision in effects.decided:
+            self.pacer.decided(decision.digest, now_us)
+        for send in effects.send:
+            if isinstance(send.message, PrePrepare):
+                self.pacer.proposed(send.message.digest, len(send.message.block), now_us)
+        self.replica.proposal_bytes_max = self.pacer.limit_bytes
+
     def _perform(self, effects: Effects) -> None:
+        self._pace(effects)
         for refusal in effects.refused:
             self.refused[refusal.code] += 1
         for evidence in effects.evidence:
