@@ -85,6 +85,7 @@ class Node:
         self._now_ms = now_ms
         self._started_ms = now_ms()
         self._decided_ms: int | None = None
+        self._told_view = (0, 0)
         self.on_decided: Callable[[Decision], None] = lambda _decision: None
         """Called for every decided block once it is durable; for whoever watches the node."""
         self._name = home.signer.participant_id
@@ -252,7 +253,26 @@ class Node:
             self._accuse(evidence)
         for decision in effects.decided:
             self.requests.decided(_transaction_ids(decision))
+        self._tell_view()
         self.outbox.perform(effects)
+
+    def _tell_view(self) -> None:
+        height, view = self.replica.height, self.replica.view
+        if (height, view) == self._told_view:
+            return
+        # While nothing waits, views pass as the clock does; with work to do, a leader was not heard.
+        failed = height == self._told_view[0] and len(self.ledger.pool) > 0
+        self._told_view = height, view
+        log.log(
+            logging.INFO if failed else logging.DEBUG,
+            "view changed",
+            extra={
+                "height": height,
+                "view": view,
+                "leader": self.replica.leader(height, view).hex(),
+                "pending": len(self.ledger.pool),
+            },
+        )
 
     def _accuse(self, evidence: Evidence) -> None:
         log.warning("equivocation", extra={"member": evidence.sender.hex()})

@@ -17,6 +17,7 @@ from p2penergy.coordinator import wall_clock_ms
 from p2penergy.home import Home, HomeError
 from p2penergy.node import Node, NodeHaltedError, make_mesh
 from p2penergy.opening import create_store
+from p2penergy.operations import gateway
 from p2penergy.store import Store, StoreError
 from transport import TcpMesh, TransportError
 
@@ -63,7 +64,9 @@ async def serve(node: Node, mesh: TcpMesh, until_stdin_closes: bool) -> None:
 
 async def _run(home: Home, store: Store, until_stdin_closes: bool) -> None:
     mesh = make_mesh(home)
-    await serve(Node(home, store, mesh), mesh, until_stdin_closes)
+    node = Node(home, store, mesh)
+    async with gateway.serving(node):
+        await serve(node, mesh, until_stdin_closes)
 
 
 @click.command()
