@@ -258,7 +258,8 @@ class Node:
 
     def _tell_view(self) -> None:
         height, view = self.replica.height, self.replica.view
-        if (height, view) == self._told_view:
+        if (height, view) == self._told_view or view < self.replica.first:
+            # Nothing new, or no view of this height was entered yet: nobody leads it.
             return
         # While nothing waits, views pass as the clock does; with work to do, a leader was not heard.
         failed = height == self._told_view[0] and len(self.ledger.pool) > 0

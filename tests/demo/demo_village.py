@@ -16,7 +16,7 @@ import msgspec
 from p2penergy.home import LEDGER_FILE
 
 HOUSEHOLDS = 8
-PERIODS = 12
+PERIODS = 9
 FIRST = datetime(2016, 6, 23, 9, 0, tzinfo=UTC)
 PATIENCE_S = 90
 """Far above what any wait takes: reached only by a test that fails."""
