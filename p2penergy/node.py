@@ -144,11 +144,11 @@ class Node:
             NodeHaltedError: the disk failed, or the node found its own state broken.
         """
         asyncio.get_running_loop().set_exception_handler(self._on_loop_error)
-        await self.start()
-        started()
         stopping = asyncio.ensure_future(stop.wait())
         both: set[asyncio.Future[Any]] = {stopping, self._halted}
         try:
+            await self.start()
+            started()
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             if self._halted.done():
                 self._halted.result()
@@ -163,7 +163,11 @@ class Node:
             peer = bytes.fromhex(name)
             if peer != self._name:
                 self.mesh.set_address(peer, *parse_address(address))
-        self.coordinator.start()
+        try:
+            self.coordinator.start()
+        except Exception as error:
+            # The first step is no callback, and the same fault of our own.
+            self._halt(error)
         log.info("started", extra={"height": self.store.tip(), "node": self._name.hex()})
 
     async def stop(self) -> None:

@@ -27,6 +27,7 @@ _COMMANDS = {
     "status": "p2penergy.cli.asking",
     "stop": "p2penergy.cli.stop",
     "testnet": "p2penergy.cli.testnet",
+    "try-trade": "p2penergy.cli.try_trade",
     "version": "p2penergy.cli.about",
 }
 """Name of each command -> the module that holds it, under that name or `NAME_command`."""
@@ -44,7 +45,8 @@ class _Lazy(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module = import_module(_COMMANDS[cmd_name])
-        command: click.Command = getattr(module, f"{cmd_name}_command", None) or getattr(module, cmd_name)
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(module, f"{name}_command", None) or getattr(module, name)
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

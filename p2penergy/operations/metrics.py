@@ -88,7 +88,7 @@ class NodeMetrics(Collector):
         self._rules: ConsensusRules = node.home.genesis.consensus
         self._validators = sum(member.validator for member in node.home.genesis.members)
         # A second series per counter that says when it began: the process' own start says it.
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self.registry.register(self)
         ProcessCollector(registry=self.registry)
