@@ -16,6 +16,7 @@ from node_network import (
 
 from p2penergy.client import ClientError
 from p2penergy.consensus.effects import Effects, Refusal, Tick
+from p2penergy.consensus.replica import Replica
 from p2penergy.founding import WALLET_NANO
 from p2penergy.ledger.receipts import ReadingReceipt, TradeReceipt, decode_receipt
 from p2penergy.ledger.records import decode_integer
@@ -36,7 +37,7 @@ from p2penergy.messages import (
 from p2penergy.node import NodeHaltedError
 from p2penergy.proofs import ProofError, check_proof, decode_proof
 from p2penergy.signing import EcdsaChecker, check_message
-from transport import AddressInUse
+from transport import AddressInUse, NotListening
 
 
 async def test_a_reading_and_a_contract_are_decided_and_told_by_f_plus_1(village: Village) -> None:
@@ -315,6 +316,21 @@ async def test_a_broken_step_halts_the_node(village: Village, monkeypatch: pytes
         async with asyncio.timeout(PATIENCE_S):
             await running.task
     running.store.close()
+
+
+async def test_a_broken_first_step_halts_the_node(village: Village, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("what was stored contradicts itself")
+
+    monkeypatch.setattr(Replica, "start", broken)
+    with pytest.raises(NodeHaltedError, match="what was stored contradicts itself"):
+        await village.start("H001")
+        await village.nodes["H001"].task
+    halted = village.nodes.pop("H001")
+    halted.store.close()
+    # Nothing of it listens any more.
+    with pytest.raises(NotListening):
+        _ = halted.mesh.address
 
 
 async def test_a_failing_disk_halts_the_node(village: Village) -> None:
