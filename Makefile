@@ -30,7 +30,7 @@ test-system: $(STAMP)  ## tests that need programs beyond Python, make and git
 	$(BIN)/python -m pytest -m system $(ARGS)
 
 campaign: $(STAMP)  ## half a million simulated schedules
-	$(BIN)/p2penergy simulate --seeds 1..500000 --members 4 --profile campaign --jobs 2
+	$(BIN)/p2penergy simulate --seeds 0..499999 --members 4,5,6,7,10 --profile chaos --jobs 2
 
 lint: $(STAMP)  ## formatting, lint, strict types
 	$(BIN)/ruff format --check --quiet .
