@@ -131,7 +131,8 @@ class Rows:
         self._connection.execute("INSERT INTO decisions VALUES (?, ?, ?, ?)", (*columns, checksum(*columns)))
         outcome = cast(StoredOutcome, record.outcome)
         self._connection.executemany(
-            "INSERT INTO transactions VALUES (?, ?, ?)",
+            # A declined reading or accusation may be decided again, even in the same block: the last counts.
+            "INSERT OR REPLACE INTO transactions VALUES (?, ?, ?)",
             # Sorted, here and below: neighbours in the tree are written together.
             sorted((each, record.height, index) for index, each in enumerate(outcome.transaction_ids)),
         )

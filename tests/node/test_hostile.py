@@ -7,6 +7,7 @@ import contextlib
 import ssl
 import struct
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgpack
@@ -364,6 +365,25 @@ async def test_requests_that_no_pool_takes(attacker: Attacker) -> None:
     attacker.send(*(encode(Request(tuple(many[i : i + 500]), relayed=True)) for i in range(0, 2_000, 500)))
     await eventually(lambda: attacker.counted("bad_signature") >= before + 2_000)
     assert len(attacker.node.ledger.pool) == 0
+    await attacker.nothing_stopped()
+
+
+def _more_than(heights: Callable[[], set[int]], count: int) -> bool:
+    return len(heights()) > count
+
+
+async def test_a_bad_reading_sent_again_is_declined_again(attacker: Attacker) -> None:
+    # A declined reading is not answered for ever: what is stored of it must not be unique.
+    signer = attacker.village.community.meters["H006"].signer
+    not_netted = encode(sign_reading(signer, attacker.chain_id, FIRST_PERIOD, 5, 5))
+
+    def heights_told() -> set[int]:
+        messages = [decode_message(frame) for _, frame in attacker.listener.frames]
+        return {message.height for message in messages if isinstance(message, Reply)}
+
+    while len(told := heights_told()) < 3:
+        attacker.send(encode(Request((not_netted,), relayed=False)))
+        await eventually(partial(_more_than, heights_told, len(told)), f"another reply than {told}")
     await attacker.nothing_stopped()
 
 

@@ -1,5 +1,7 @@
 """The guards of the last line of defence, and what is forgotten when."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -93,6 +95,18 @@ def test_a_block_known_before_its_decision_is_stored_once(store: MemoryStore) ->
     store.persist_now([block])
     store.persist_now([right, undecided(2, 0)])
     assert [each.height for each in store.restored().blocks] == [2]
+
+
+def test_a_transaction_that_was_declined_before_is_found_where_it_was_last(store: MemoryStore) -> None:
+    # Not one meter in the world may halt its validators by sending a bad reading twice.
+    again = transaction_id(1, 0)
+    second = decided(2)
+    outcome = replace(second.outcome, transaction_ids=(again, again))  # type: ignore[type-var]
+    store.persist_now([decided(1)])
+    assert store.transaction(again) == (1, 0)
+    store.persist_now([replace(second, outcome=outcome)])
+    assert store.transaction(again) == (2, 1)
+    assert (store.tip(), store.transaction_count()) == (2, 2)
 
 
 def test_old_votes_are_forgotten_and_recent_ones_kept() -> None:
