@@ -94,7 +94,9 @@ class Answers:
     def _proof(self, transaction_id: bytes) -> bytes:
         found = self._store.transaction(transaction_id)
         if found is None:
-            raise UnknownTopicError("no such transaction was decided here")
+            base = self._store.base()
+            since = f" since block {base}, with which this ledger begins" if base else ""
+            raise UnknownTopicError(f"no such transaction was decided here{since}")
         height, index = found
         receipts = self._store.receipts(height)
         tree = MerkleTree(receipts)

@@ -57,6 +57,18 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         int,
         Meta(ge=10, description="frames per second that one peer may send before the rest is refused"),
     ] = 20_000
+    snapshot_blocks: Annotated[
+        int,
+        Meta(ge=0, le=1_000_000, description="a snapshot is kept of every so many blocks; 0: none"),
+    ] = 500
+    far_behind_blocks: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=2**53,
+            description="an empty ledger so many blocks behind loads a snapshot; 0: always blocks",
+        ),
+    ] = 1_000
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

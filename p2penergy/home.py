@@ -26,6 +26,7 @@ CERTIFICATE_FILE = "device.cert.pem"
 AUTHORITY_FILE = "community.cert.pem"
 BEACON_FILE = "beacon.secret"
 LEDGER_FILE = "ledger.sqlite3"
+SNAPSHOTS_FOLDER = "snapshots"
 GENESIS_BYTES_MAX = 64 * 1024 * 1024
 BEACON_SECRET_BYTES = 32
 
@@ -57,6 +58,11 @@ class Home(Device):
     def ledger_path(self) -> Path:
         """The store's file."""
         return self.path / LEDGER_FILE
+
+    @property
+    def snapshots_path(self) -> Path:
+        """The folder of the snapshots that the node makes."""
+        return self.path / SNAPSHOTS_FOLDER
 
 
 def read_genesis(path: Path) -> Genesis:

@@ -21,7 +21,7 @@ from p2penergy.consensus.replica import Replica
 from p2penergy.coordinator import Coordinator, wall_clock_ms
 from p2penergy.home import Home
 from p2penergy.inbox import Inbox
-from p2penergy.ledger import sign_accusation
+from p2penergy.ledger import Ledger, Snapshot, sign_accusation
 from p2penergy.messages import (
     PROTOCOL_VERSION,
     Decided,
@@ -31,6 +31,7 @@ from p2penergy.messages import (
     PrePrepare,
     Query,
     Request,
+    SnapshotRequest,
     SyncRequest,
     encode,
 )
@@ -41,6 +42,8 @@ from p2penergy.peers import participant_of
 from p2penergy.replies import Replies
 from p2penergy.requests import Requests
 from p2penergy.signing import EcdsaChecker
+from p2penergy.snapshots.files import SnapshotFolder
+from p2penergy.snapshots.serving import Snapshots
 from p2penergy.store import Store
 from p2penergy.store.ports import StoredOutcome
 from p2penergy.verifier import Verifier
@@ -53,15 +56,20 @@ class NodeHaltedError(Exception):
     """The node stopped itself rather than break a promise; the sentence says why."""
 
 
-def make_mesh(home: Home) -> TcpMesh:
+def make_mesh(home: Home, listens: bool = True) -> TcpMesh:
     """The TCP mesh of a node: validators dial each other, everybody else dials in."""
     return TcpMesh(
         name=home.signer.participant_id,
-        listen=parse_address(home.config.node.listen),
+        listen=parse_address(home.config.node.listen) if listens else None,
         tls=home.tls if home.config.node.tls else None,
         identify=home.identify,
         network=home.genesis.chain_id,
     )
+
+
+def peer_addresses(home: Home) -> dict[bytes, tuple[str, int]]:
+    """Where each peer of a node's settings listens."""
+    return {bytes.fromhex(name): parse_address(address) for name, address in home.config.peers.items()}
 
 
 OpenApplication = Callable[[Home, Store, EcdsaChecker], NodeApplication]
@@ -119,6 +127,8 @@ class Node:
             self.replies.answer_again,
         )
         answers = Answers(store, self.ledger, mesh, self.status)
+        folder = SnapshotFolder(home.snapshots_path, chain_id)
+        self.snapshots = Snapshots(folder, settings.snapshot_blocks, self._freeze, mesh)
         self.inbox = Inbox(
             self.replica,
             self.ledger,
@@ -130,6 +140,7 @@ class Node:
                 Query: answers.on_query,
                 SyncRequest: answers.on_sync,
                 HeadersRequest: answers.on_headers,
+                SnapshotRequest: self.snapshots.on_request,
             },
             settings.frames_per_s_max,
             now_ms,
@@ -159,10 +170,9 @@ class Node:
     async def start(self) -> None:
         """Listen, dial, and begin with what was stored."""
         await self.mesh.start(self)
-        for name, address in self.home.config.peers.items():
-            peer = bytes.fromhex(name)
+        for peer, address in peer_addresses(self.home).items():
             if peer != self._name:
-                self.mesh.set_address(peer, *parse_address(address))
+                self.mesh.set_address(peer, *address)
         try:
             self.coordinator.start()
         except Exception as error:
@@ -176,6 +186,7 @@ class Node:
         self.outbox.stop()
         self.verifier.close()
         await self.mesh.stop()
+        await self.snapshots.stop()
         if not self._halted.done():
             self._halted.cancel()
 
@@ -192,6 +203,8 @@ class Node:
             "now_ms": self._now_ms(),
             "started_ms": self._started_ms,
             "decided_ms": self._decided_ms,
+            "base_height": self.store.base(),
+            "snapshots": list(self.snapshots.heights()),
             "height": tip,
             "slot": self.replica.tip_slot,
             "view": self.replica.view,
@@ -257,8 +270,13 @@ class Node:
             self._accuse(evidence)
         for decision in effects.decided:
             self.requests.decided(_transaction_ids(decision))
+            self.snapshots.on_decided(decision)
         self._tell_view()
         self.outbox.perform(effects)
+
+    def _freeze(self) -> Snapshot | None:
+        # Another application than the ledger, in a benchmark, has no snapshots.
+        return self.ledger.snapshot() if isinstance(self.ledger, Ledger) else None
 
     def _tell_view(self) -> None:
         height, view = self.replica.height, self.replica.view

@@ -1,21 +1,28 @@
 """From a home to a running state: the store's file, and the ledger at its tip.
 
-Lives here: making an empty store for a genesis, and rebuilding the ledger from a store. Never here: the
-network. Owns the invariant that a ledger rebuilt from disk has the state root that its last certified
-header names.
+Lives here: making an empty store for a genesis, or one from a snapshot, and rebuilding the ledger from a
+store. Never here: the network. Owns the invariant that a ledger rebuilt from disk has the state root that its
+last certified header names.
 """
+
+from collections.abc import Iterable
 
 from p2penergy.genesis import Genesis
 from p2penergy.home import Home, HomeError
 from p2penergy.ledger import BLOCK_INDEX, Ledger, Version, VersionStage
+from p2penergy.messages import encode, header_digest
 from p2penergy.signing import EcdsaChecker, SignatureChecker
-from p2penergy.store import Store
+from p2penergy.snapshots.fetching import Loaded
+from p2penergy.store import Base, Store
 
 
 def genesis_versions(genesis: Genesis) -> list[Version]:
     """What every key holds before the first block, as the store keeps it."""
-    ledger = Ledger(genesis, EcdsaChecker())
-    return [Version(key, BLOCK_INDEX, VersionStage.FINAL, value) for key, value in ledger.items()]
+    return _versions(Ledger(genesis, EcdsaChecker()).items())
+
+
+def _versions(items: Iterable[tuple[bytes, bytes]]) -> list[Version]:
+    return [Version(key, BLOCK_INDEX, VersionStage.FINAL, value) for key, value in items]
 
 
 def create_store(home: Home, amnesia_slot: int | None = None) -> Store:
@@ -33,6 +40,29 @@ def create_store(home: Home, amnesia_slot: int | None = None) -> Store:
         genesis_versions=genesis_versions(genesis),
         amnesia_slot=amnesia_slot,
     )
+
+
+def install(home: Home, store: Store, loaded: Loaded) -> Store:
+    """Put a loaded snapshot in the place of an empty store, and open what has become of it.
+
+    Where votes were lost, the node signs nothing before the network is beyond the snapshot's slot, too: the
+    highest certified slot that it has seen counts, whatever its clock says (CONSENSUS section 6).
+
+    Raises:
+        StoreError: the store is not empty, or the disk refuses.
+    """
+    amnesia_slot = store.restored().amnesia_slot
+    if amnesia_slot is not None:
+        amnesia_slot = max(amnesia_slot, loaded.header.slot)
+    store.close()
+    base = Base(
+        loaded.height,
+        header_digest(loaded.header),
+        loaded.block,
+        encode(loaded.certificate),
+        _versions(sorted(loaded.items.items())),
+    )
+    return Store.create_from(home.ledger_path, home.genesis.chain_id, base, amnesia_slot=amnesia_slot)
 
 
 def open_ledger(home: Home, store: Store, checker: SignatureChecker) -> Ledger:

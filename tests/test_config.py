@@ -117,6 +117,8 @@ def test_an_empty_file_gives_the_defaults() -> None:
         verify_threads=2,
         block_bytes_max=1024 * 1024,
         frames_per_s_max=20_000,
+        snapshot_blocks=500,
+        far_behind_blocks=1000,
     )
 
 
@@ -132,6 +134,8 @@ configs = st.builds(
         verify_threads=st.integers(1, 64),
         block_bytes_max=st.integers(4096, 2 * 1024 * 1024),
         frames_per_s_max=st.integers(10, 2**31),
+        snapshot_blocks=st.integers(0, 1_000_000),
+        far_behind_blocks=st.integers(0, 2**53),
     ),
     gateway=st.builds(GatewaySettings, listen=st.just("") | addresses),
     log=st.builds(
@@ -201,6 +205,8 @@ def test_an_unknown_key_is_named_with_the_nearest_one(text: str, sentence: str) 
         ("[node]\nblock_bytes_max = 4095", "node.block_bytes_max"),
         ("[node]\nblock_bytes_max = 2097153", "node.block_bytes_max"),
         ("[node]\nframes_per_s_max = 9", "node.frames_per_s_max"),
+        ("[node]\nsnapshot_blocks = -1", "node.snapshot_blocks"),
+        ("[node]\nfar_behind_blocks = -1", "node.far_behind_blocks"),
         ("[node]\nrole = 2026-01-01", "node.role"),
         ("[log]\nlevel = 'loud'", "log.level"),
         ("[log]\nformat = []", "log.format"),

@@ -13,24 +13,15 @@ from p2penergy import home as homes
 from p2penergy import logs, loops
 from p2penergy.cli.errors import as_user_error
 from p2penergy.config import ConfigError
-from p2penergy.coordinator import wall_clock_ms
 from p2penergy.home import Home, HomeError
 from p2penergy.node import Node, NodeHaltedError, make_mesh
-from p2penergy.opening import create_store
 from p2penergy.operations import gateway
-from p2penergy.store import Store, StoreError
+from p2penergy.starting import open_store
+from p2penergy.store import StoreError
 from transport import TcpMesh, TransportError
 
 READY_LINE = "ready"
 log = logging.getLogger(__name__)
-
-
-def _open_store(home: Home, votes_lost: bool) -> Store:
-    if not votes_lost:
-        return Store.open(home.ledger_path, home.genesis.chain_id)
-    rules = home.genesis.consensus
-    slot = max(0, wall_clock_ms() - rules.t0_ms) // rules.alpha_ms
-    return create_store(home, amnesia_slot=slot)
 
 
 async def _stdin_closed(stop: asyncio.Event) -> None:
@@ -62,11 +53,12 @@ async def serve(node: Node, mesh: TcpMesh, until_stdin_closes: bool) -> None:
             watching.cancel()
 
 
-async def _run(home: Home, store: Store, until_stdin_closes: bool) -> None:
-    mesh = make_mesh(home)
-    node = Node(home, store, mesh)
-    async with gateway.serving(node):
-        await serve(node, mesh, until_stdin_closes)
+async def _run(home: Home, votes_lost: bool, until_stdin_closes: bool) -> None:
+    with contextlib.closing(await open_store(home, votes_lost)) as store:
+        mesh = make_mesh(home)
+        node = Node(home, store, mesh)
+        async with gateway.serving(node):
+            await serve(node, mesh, until_stdin_closes)
 
 
 @click.command()
@@ -88,5 +80,4 @@ def start(path: Path, votes_lost: bool, until_stdin_closes: bool) -> None:
     with as_user_error(HomeError, ConfigError, StoreError, TransportError, NodeHaltedError):
         home = homes.load(path)
         logs.switch_on(home.config.log.level, home.config.log.format)
-        with contextlib.closing(_open_store(home, votes_lost)) as store:
-            loops.run(_run(home, store, until_stdin_closes))
+        loops.run(_run(home, votes_lost, until_stdin_closes))

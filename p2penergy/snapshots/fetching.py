@@ -95,7 +95,7 @@ class Fetching:
         """`patience_ms`: for one answer, and for peers to connect. Nearer ones than far behind are no use."""
         self._headers = headers
         self._peers_expected = peers_expected
-        self._far_behind_blocks = max(1, far_behind_blocks)
+        self._far_behind_blocks = max(2, far_behind_blocks)
         self._patience_ms = patience_ms
         self._peers: dict[bytes, _Peer] = {}
         self._banned: set[bytes] = set()

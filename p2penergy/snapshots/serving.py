@@ -24,7 +24,11 @@ class Snapshots:
     """The snapshots of one running node."""
 
     def __init__(
-        self, folder: SnapshotFolder, every_blocks: int, freeze: Callable[[], Snapshot], mesh: Mesh
+        self,
+        folder: SnapshotFolder,
+        every_blocks: int,
+        freeze: Callable[[], Snapshot | None],
+        mesh: Mesh,
     ) -> None:
         """`every_blocks` 0: none are made, those that are there are told; `freeze` copies the state."""
         self._folder = folder
@@ -39,9 +43,13 @@ class Snapshots:
             return
         snapshot = self._freeze()
         # A step that decided more, or a disk that is behind: the next one will do.
-        if snapshot.height == decision.height and self._writing is None:
+        if snapshot is not None and snapshot.height == decision.height and self._writing is None:
             block = encode(decision.block)
             self._writing = asyncio.get_running_loop().create_task(self._write(block, snapshot))
+
+    def heights(self) -> tuple[int, ...]:
+        """Of which blocks there are snapshots."""
+        return self._folder.heights()
 
     async def stop(self) -> None:
         """Wait for the file that is being written."""
