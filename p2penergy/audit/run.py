@@ -17,6 +17,7 @@ from p2penergy.audit.tables import (
     check_structure,
     opened,
 )
+from p2penergy.audit.usable import refuse_unusable
 from p2penergy.audit.walk import Walk
 from p2penergy.genesis import Genesis
 from p2penergy.home import GENESIS_FILE, HomeError, read_genesis
@@ -76,6 +77,7 @@ def _audit_home(home: Path, checker: SignatureChecker, progress: Progress) -> Le
     except (HomeError, StoreError) as error:
         raise AuditError(str(error)) from error
     try:
+        refuse_unusable(path, genesis.chain_id)
         check_log(path, report)
         with opened(path) as tables:
             _audit_tables(genesis, tables, checker, report, progress)

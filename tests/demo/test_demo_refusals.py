@@ -202,11 +202,7 @@ def test_an_audit_says_what_is_wrong_with_such_a_ledger(
     home: Path, two_communities: tuple[Path, Path], damage: Callable[[Path, Path], None]
 ) -> None:
     damage(home, two_communities[1])
-    result = CliRunner().invoke(main, ["audit", str(home)])
-    # Findings, or nothing that could be audited at all.
-    assert result.exit_code in (1, 2), result.output
-    assert result.exception is None or isinstance(result.exception, SystemExit)
-    assert "Not clean" in result.stdout or result.stderr.strip().startswith("Error: ")
+    assert "ledger" in told(["audit", str(home)])
 
 
 def test_a_folder_that_is_no_home_is_told(tmp_path: Path) -> None:
