@@ -16,6 +16,7 @@ _COMMANDS = {
     "ca": "p2penergy.cli.ca",
     "committee": "p2penergy.cli.committee",
     "demo": "p2penergy.cli.demo",
+    "doctor": "p2penergy.cli.doctor",
     "export": "p2penergy.cli.portable",
     "genesis": "p2penergy.cli.about",
     "import": "p2penergy.cli.portable",
