@@ -32,7 +32,7 @@ from p2penergy.messages import (
     decode_message,
 )
 from p2penergy.peers import participant_of
-from p2penergy.rate import TokenBucket
+from p2penergy.rate import Allowances
 from p2penergy.signing import (
     RefusedSignatureError,
     SignatureItem,
@@ -42,13 +42,12 @@ from p2penergy.signing import (
 )
 from p2penergy.verifier import Verifier
 
-PEERS_REMEMBERED_MAX = 8_192
-
 Handler = Callable[[bytes, Message], None]
 
 _FOR_CORE = (
     PrePrepare | Prepare | Commit | ViewChange | Decided | Status | BlockRequest | BlockResponse | Evidence
 )
+_FROM_NODES = _FOR_CORE | SyncResponse
 
 
 class Inbox:
@@ -71,14 +70,13 @@ class Inbox:
         self._chain_id = chain_id
         self._drive = drive
         self._handlers = handlers
-        self._frames_per_s_max = frames_per_s_max
         self._now_ms = now_ms
-        self._buckets: dict[bytes, TokenBucket] = {}
+        self._allowances = Allowances(frames_per_s_max, frames_per_s_max)
         self.refused: Counter[str] = Counter()
 
     def on_frame(self, peer: bytes, payload: bytes) -> None:
         """One frame from an authenticated peer."""
-        if not self._bucket(participant_of(peer)).take(self._now_ms()):
+        if not self._allowances.take(participant_of(peer), self._now_ms()):
             self.refused["rate"] += 1
             return
         try:
@@ -92,18 +90,11 @@ class Inbox:
             return
         self._dispatch(peer, message, payload)
 
-    def _bucket(self, participant_id: bytes) -> TokenBucket:
-        # One for a device, however many links it holds: a new link must not be a new allowance.
-        bucket = self._buckets.get(participant_id)
-        if bucket is None:
-            while len(self._buckets) >= PEERS_REMEMBERED_MAX:
-                del self._buckets[next(iter(self._buckets))]
-            bucket = TokenBucket(self._frames_per_s_max, self._frames_per_s_max, self._now_ms())
-            self._buckets[participant_id] = bucket
-        return bucket
-
     def _dispatch(self, peer: bytes, message: Message, payload: bytes) -> None:
-        if isinstance(message, _FOR_CORE):
+        if isinstance(message, _FROM_NODES) and participant_of(peer) != peer:
+            # A device has one node: what each peer may claim, ask for or be told once is told by its name.
+            self.refused["not_from_a_node"] += 1
+        elif isinstance(message, _FOR_CORE):
             self._to_core(peer, message, payload)
         elif isinstance(message, SyncResponse):
             self._adopt_all(peer, message)
@@ -125,21 +116,23 @@ class Inbox:
         except (MalformedMessageError, RefusedSignatureError) as error:
             self.refused[error.code] += 1
             return
-        done = partial(self._verified, peer, message, payload)
-        # First the transactions, whatever the result, so that the core finds them all known.
-        self._verify(warm, lambda _good: self._verify(items, done))
+        # First what makes the message its sender's: transactions come by the thousand, and a forged
+        # message must not have them checked. Then those, whatever the result: the core finds them known.
+        drive = partial(self._drive, Received(Verified(message, payload), peer))
+
+        def signed(good: bool) -> None:
+            if good:
+                self._verify(warm, lambda _good: drive())
+            else:
+                self.refused["bad_signature"] += 1
+
+        self._verify(items, signed)
 
     def _verify(self, items: list[SignatureItem], done: Callable[[bool], None]) -> None:
         if not items:
             done(True)
         elif not self._verifier.submit(items, done):
             self.refused["overload"] += 1
-
-    def _verified(self, peer: bytes, message: Message, payload: bytes, good: bool) -> None:
-        if not good:
-            self.refused["bad_signature"] += 1
-            return
-        self._drive(Received(Verified(message, payload), peer))
 
     def _warm_items(self, message: Message) -> list[SignatureItem]:
         # The ledger asks for these signatures when it executes the block; the threads are faster.

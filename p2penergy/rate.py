@@ -1,4 +1,6 @@
-"""A token bucket: how much one peer may send (CONSENSUS section 5)."""
+"""Token buckets: how much one peer may send or ask for (CONSENSUS section 5)."""
+
+PARTICIPANTS_REMEMBERED_MAX = 8_192
 
 
 class TokenBucket:
@@ -22,3 +24,24 @@ class TokenBucket:
             return False
         self._milli -= tokens * 1000
         return True
+
+
+class Allowances:
+    """A bucket for each participant, however many links it holds: a new link is no new allowance."""
+
+    def __init__(self, per_s: int, burst: int) -> None:
+        self._per_s = per_s
+        self._burst = burst
+        self._buckets: dict[bytes, TokenBucket] = {}
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def take(self, participant_id: bytes, now_ms: int, tokens: int = 1) -> bool:
+        """Take tokens of this participant if there are enough; the oldest bucket makes room for a new one."""
+        bucket = self._buckets.get(participant_id)
+        if bucket is None:
+            while len(self._buckets) >= PARTICIPANTS_REMEMBERED_MAX:
+                del self._buckets[next(iter(self._buckets))]
+            bucket = self._buckets[participant_id] = TokenBucket(self._per_s, self._burst, now_ms)
+        return bucket.take(now_ms, tokens)

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from samples import CHAIN_ID, full, public_keys, signers
 
 from p2penergy.consensus.effects import Adopted, Event, Received
-from p2penergy.inbox import PEERS_REMEMBERED_MAX, Inbox
+from p2penergy.inbox import Inbox
 from p2penergy.messages import (
     Block,
+    BlockRequest,
     Certificate,
     Commit,
     Decided,
     HeadersRequest,
     Message,
     Prepare,
+    PrePrepare,
     Query,
     Request,
     Status,
@@ -25,11 +28,13 @@ from p2penergy.messages import (
     SyncResponse,
     encode,
 )
+from p2penergy.rate import PARTICIPANTS_REMEMBERED_MAX
 from p2penergy.signing import SignatureItem
 
 NAMES = [signer.participant_id for signer in signers()]
 PEER = NAMES[0]
 BLOCK = encode(full(Block))
+BLOCK_OF_ONE = encode(msgspec.structs.replace(full(Block), transactions=(b"t",)))
 
 
 class Core:
@@ -46,12 +51,13 @@ class Members:
 
     def __init__(self) -> None:
         self.pool = self
+        self.items: list[SignatureItem] = []
 
     def public_key(self, participant_id: bytes) -> bytes | None:
         return public_keys().get(participant_id)
 
     def signature_items(self, transaction: bytes) -> list[SignatureItem]:
-        return []
+        return self.items
 
 
 class Patient:
@@ -79,7 +85,8 @@ class Bench:
             kind: lambda peer, message: self.asked.append((peer, message))
             for kind in (Request, Query, SyncRequest, HeadersRequest)
         }
-        parts: tuple[Any, ...] = (self.core, Members(), self.verifier, CHAIN_ID, self.events.append)
+        self.members = Members()
+        parts: tuple[Any, ...] = (self.core, self.members, self.verifier, CHAIN_ID, self.events.append)
         self.inbox = Inbox(*parts, handlers, frames_per_s_max, lambda: self.now_ms)
 
     def take(self, message: Message, peer: bytes = PEER) -> None:
@@ -181,10 +188,36 @@ def test_an_agent_is_the_member_behind_it() -> None:
     assert bench.asked == [(PEER + b"agent", Query(1, "status", b""))]
 
 
+@pytest.mark.parametrize("message", [Status(5, 6), vote(), BlockRequest(1, b"d" * 32), answer(1)])
+def test_a_labelled_link_has_no_part_in_consensus(message: Message) -> None:
+    # Or one device would be as many claimants of false tips as it holds links.
+    bench = Bench()
+    bench.take(message, PEER + b"agent")
+    assert (bench.events, bench.verifier.waiting) == ([], [])
+    assert bench.inbox.refused == {"not_from_a_node": 1}
+
+
+def test_transactions_of_a_forged_proposal_are_never_checked() -> None:
+    bench = Bench()
+    bench.members.items = [(b"k" * 33, b"signed", b"s" * 64)]
+    proposal = PrePrepare(PEER, 1, 1, b"d" * 32, b"s" * 64, BLOCK_OF_ONE, (), None)
+    bench.take(proposal)
+    [of_sender] = bench.verifier.waiting
+    of_sender(False)
+    assert len(bench.verifier.waiting) == 1
+    assert bench.inbox.refused == {"bad_signature": 1}
+    # A genuine one goes on once its transactions were looked at, whatever was found.
+    bench.take(proposal)
+    bench.verifier.waiting[1](True)
+    assert bench.events == []
+    bench.verifier.waiting[2](False)
+    assert len(bench.events) == 1
+
+
 def test_each_participant_has_one_bucket_for_all_its_links() -> None:
     bench = Bench(frames_per_s_max=10)
     for number in range(15):
-        bench.take(Status(1, 1), PEER + bytes([number]))
+        bench.take(Query(1, "status", b""), PEER + bytes([number]))
     assert bench.inbox.refused == {"rate": 5}
     bench.take(Status(1, 1), NAMES[1])
     bench.now_ms = 200
@@ -195,10 +228,10 @@ def test_each_participant_has_one_bucket_for_all_its_links() -> None:
 
 def test_peers_are_remembered_in_bounds() -> None:
     bench = Bench()
-    for number in range(PEERS_REMEMBERED_MAX + 10):
+    for number in range(PARTICIPANTS_REMEMBERED_MAX + 10):
         bench.inbox.on_frame(number.to_bytes(20, "big"), b"\xc1")
-    assert len(bench.inbox._buckets) == PEERS_REMEMBERED_MAX
-    assert bench.inbox.refused == {"malformed": PEERS_REMEMBERED_MAX + 10}
+    assert len(bench.inbox._allowances) == PARTICIPANTS_REMEMBERED_MAX
+    assert bench.inbox.refused == {"malformed": PARTICIPANTS_REMEMBERED_MAX + 10}
 
 
 @pytest.mark.parametrize("payload", [b"", b"\xc1", encode(vote()) + b"\0"])

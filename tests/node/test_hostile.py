@@ -90,7 +90,7 @@ class Attacker:
         assert self.node.replica.buffered_messages <= 200
         assert self.node.outbox.waiting < 100
         assert len(self.node.verifier._waiting) <= verifier.WAITING_SIGNATURES_MAX
-        assert len(self.node.inbox._buckets) <= len(self.village.community.meters) + 1
+        assert len(self.node.inbox._allowances) <= len(self.village.community.meters) + 1
 
 
 @pytest.fixture
