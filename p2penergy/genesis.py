@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from p2penergy.digests import TAG_GENESIS, digest
 from p2penergy.messages import COMMITTEE_SIZE_MAX, PROTOCOL_VERSION, Stage
+from p2penergy.score_rules import ScoreRules
 
 MEMBERS_MAX = 20_000
 ALPHA_MS_MAX = 3_600_000
@@ -71,6 +72,11 @@ class MarketRules(_Section, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """The period of genesis (unix seconds // 900)."""
     transaction_life_periods: Positive = 96
     """How far in the future a transaction's expiry may lie; its nonce is remembered until then."""
+    pay_as_bid: bool = False
+    """Whether a buyer pays its limit in the auction, instead of one price for all (k = 1/2)."""
+    gate_lead_periods: Annotated[int, Meta(ge=0, le=96)] = 1
+    """The gate for period p closes when the ledger's period reaches p less this; 1: as p begins."""
+    scores: ScoreRules = ScoreRules()
 
 
 class Member(_Section, frozen=True, forbid_unknown_fields=True, kw_only=True):

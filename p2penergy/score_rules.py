@@ -50,6 +50,11 @@ class ScoreRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     vote_day_max_ppm: PpmShare = 50_000
     """The most that a day's work on committees brings."""
 
+    quality_validators_ppm: PpmShare = 600_000
+    """v_(i-1) of Equation (2) for every transaction's total."""
+    quality_leader_ppm: PpmShare = 600_000
+    """L_(i-1), likewise."""
+
     idle_half_life_days: Days = 90
     stake_ppm: PpmShare = 50_000
     """Share of its score that a verifier stakes on a newcomer."""

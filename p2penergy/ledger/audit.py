@@ -9,7 +9,14 @@ import msgspec
 
 from p2penergy.genesis import Genesis
 from p2penergy.ledger import keys, query
-from p2penergy.ledger.records import PacketRecord, PeriodRecord, decode_integer, decode_record
+from p2penergy.ledger.records import (
+    EscrowRecord,
+    OrderRecord,
+    PacketRecord,
+    PeriodRecord,
+    decode_integer,
+    decode_record,
+)
 from p2penergy.ledger.state import State
 
 
@@ -33,7 +40,7 @@ class Totals(msgspec.Struct, frozen=True):
     bought_wh: int
     """Covered by neighbours in the open period."""
     money_nano: int
-    """All wallets."""
+    """All wallets, and what is put aside for open bids and contracts to come."""
     genesis_money_nano: int
     negative_balances: int
 
@@ -59,6 +66,10 @@ def totals(genesis: Genesis, state: State) -> Totals:
         elif key.startswith(keys.WALLET):
             money_nano += decode_integer(value)
             negative += decode_integer(value) < 0
+        elif key.startswith(keys.ORDER):
+            money_nano += decode_record(OrderRecord, value).escrow_nano
+        elif key.startswith(keys.ESCROW):
+            money_nano += decode_record(EscrowRecord, value).amount_nano
         elif key.startswith(keys.PACKET):
             packet = decode_record(PacketRecord, value)
             minted_wh += packet.amount_wh

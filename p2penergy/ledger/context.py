@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from p2penergy.blocks import Draft
 from p2penergy.genesis import MarketRules
+from p2penergy.ledger.scores import Standings
 from p2penergy.ledger.state import Scratch
 from p2penergy.signing import SignatureChecker
 
@@ -21,3 +22,4 @@ class BlockContext:
     chain_id: bytes
     checker: SignatureChecker
     market: MarketRules
+    standings: Standings

@@ -76,7 +76,7 @@ def record_evidence(block: BlockContext, accusation: Accusation, transaction_id:
         where = EvidenceRecord(block.draft.height, scratch.index)
         scratch.put(answer_key(accusation), encode_record(where))
         scratch.put(keys.proven(accusation.accused), encode_integer(proven + 1))
-        scratch.put(keys.score(accusation.accused), encode_integer(0))
+        block.standings.expel(accusation.accused)
     code, expected, figure, *_ = refusal or ACCEPTED
     return EvidenceReceipt(
         transaction_id,

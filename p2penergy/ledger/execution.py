@@ -15,11 +15,13 @@ from p2penergy.ledger import keys, query
 from p2penergy.ledger.context import BlockContext
 from p2penergy.ledger.contracts import create_trade
 from p2penergy.ledger.evidence import record_evidence
+from p2penergy.ledger.orders import cancel_order, place_order
 from p2penergy.ledger.readings import decide_reading
 from p2penergy.ledger.receipts import Receipt
 from p2penergy.ledger.transactions import (
     Accusation,
     Contract,
+    PlaceOrder,
     Reading,
     Submitted,
     Transaction,
@@ -59,7 +61,11 @@ def decide(block: BlockContext, submitted: Submitted) -> Receipt:
         return decide_reading(block, transaction, submitted.transaction_id, member)
     if isinstance(transaction, Accusation):
         return record_evidence(block, transaction, submitted.transaction_id)
-    return create_trade(block, transaction, submitted.transaction_id)
+    if isinstance(transaction, Contract):
+        return create_trade(block, transaction, submitted.transaction_id)
+    if isinstance(transaction, PlaceOrder):
+        return place_order(block, transaction, submitted.transaction_id, member)
+    return cancel_order(block, transaction, submitted.transaction_id)
 
 
 def _require_answerable(block: BlockContext, transaction: Transaction) -> None:
@@ -70,7 +76,7 @@ def _require_answerable(block: BlockContext, transaction: Transaction) -> None:
         raise InvalidBlockError("transaction_expired", said)
     if isinstance(transaction, Reading):
         return
-    if isinstance(transaction, Contract) and expires > period + life_periods:
+    if not isinstance(transaction, Accusation) and expires > period + life_periods:
         said = f"a transaction expires in period {expires}, too far after the block's, {period}"
         raise InvalidBlockError("expiry_too_far", said)
     if block.scratch.get(answer_key(transaction)) is not None:

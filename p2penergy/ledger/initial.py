@@ -12,12 +12,14 @@ from p2penergy.ledger.block_rules import first_period
 from p2penergy.ledger.records import (
     MONEY_NANO_MAX,
     MemberRecord,
+    StandingRecord,
     TipRecord,
     encode_integer,
     encode_record,
 )
-from p2penergy.ledger.scores import START_PPM, VOLUNTEER_START_PPM
+from p2penergy.ledger.standing import day_of
 from p2penergy.ledger.transactions import PRICE_MICRO_PER_KWH_MAX
+from p2penergy.score_rules import ScoreRules
 
 
 def require_in_range(genesis: Genesis) -> None:
@@ -39,17 +41,20 @@ def initial_items(genesis: Genesis) -> Iterator[tuple[bytes, bytes]]:
     tip = TipRecord(first_period(genesis), genesis.consensus.first_stage)
     yield keys.TIP, encode_record(tip)
     for member in genesis.members:
-        yield from _member_items(member)
+        yield from _member_items(member, genesis.market.scores, day_of(tip.period))
 
 
-def _member_items(member: Member) -> Iterator[tuple[bytes, bytes]]:
+def _member_items(member: Member, rules: ScoreRules, day: int) -> Iterator[tuple[bytes, bytes]]:
     who = bytes.fromhex(member.participant_id)
     record = MemberRecord(
         bytes.fromhex(member.public_key), member.validator, member.verifier, member.rated_w, member.cluster
     )
     volunteer = member.validator or member.verifier
     yield keys.member(who), encode_record(record)
-    yield keys.score(who), encode_integer(VOLUNTEER_START_PPM if volunteer else START_PPM)
+    yield keys.score(who), encode_integer(rules.volunteer_start_ppm if volunteer else rules.start_ppm)
+    # Others need none before something happens: a newcomer's score does not drift.
+    if volunteer:
+        yield keys.standing(who), encode_record(StandingRecord(day, 0, 0, ()))
     yield keys.wallet(who), encode_integer(member.wallet_nano)
     if member.beacon_tip is not None:
         yield keys.beacon_tip(who), bytes.fromhex(member.beacon_tip)

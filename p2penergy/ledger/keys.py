@@ -13,6 +13,12 @@ PERIOD = b"period/"
 PACKET = b"packet/"
 BILL = b"bill/"
 CONTRACT = b"contract/"
+ESCROW = b"escrow/"
+DEFAULT = b"default/"
+STANDING = b"standing/"
+PROMISE = b"promise/"
+ORDER = b"order/"
+MARKET = b"market/"
 NONCE = b"nonce/"
 EVIDENCE = b"evidence/"
 PROVEN = b"proven/"
@@ -22,8 +28,19 @@ TIP = b"chain/tip"
 TOTALS = b"chain/totals"
 
 _ID_BYTES = 20
-_NUMBERED = (PERIOD, PACKET, BILL, NONCE)
-_PLAIN = {ENERGY: 20, WALLET: 20, MEMBER: 20, SCORE: 20, PROVEN: 20, BEACON: 20, CONTRACT: 32}
+_NUMBERED = (PERIOD, PACKET, BILL, NONCE, PROMISE)
+_PLAIN = {
+    ENERGY: 20,
+    WALLET: 20,
+    MEMBER: 20,
+    SCORE: 20,
+    STANDING: 20,
+    PROVEN: 20,
+    BEACON: 20,
+    CONTRACT: 32,
+    ESCROW: 32,
+    DEFAULT: 32,
+}
 """Prefix -> bytes of the id after it."""
 _EVIDENCE_BYTES = len(EVIDENCE) + _ID_BYTES + len(b"/1/") + 16
 
@@ -77,6 +94,47 @@ def contract(trade_id: bytes) -> bytes:
     return CONTRACT + trade_id
 
 
+def escrow(trade_id: bytes) -> bytes:
+    """A contract whose period is to come; gone once that is settled."""
+    return ESCROW + trade_id
+
+
+def trade_of(escrow_key: bytes) -> bytes:
+    """The trade in a key made by `escrow`."""
+    return escrow_key[len(ESCROW) :]
+
+
+def default(trade_id: bytes) -> bytes:
+    """A declined trade that has cost a score; in the current state until its terms expire."""
+    return DEFAULT + trade_id
+
+
+def standing(participant_id: bytes) -> bytes:
+    """What the next change of a score must know of the past."""
+    return STANDING + participant_id
+
+
+def promise(participant_id: bytes, number: int) -> bytes:
+    """Energy of a period that is under contract; gone once settled."""
+    return PROMISE + participant_id + b"/" + _number(number)
+
+
+def order(participant_id: bytes, number: int, place: int) -> bytes:
+    """An order for a period; in the current state until a transaction's life after it."""
+    return ORDER + participant_id + b"/" + _number(number) + b"/" + bytes([place])
+
+
+def order_of(order_key: bytes) -> tuple[bytes, int, int]:
+    """Participant, period and place in a key made by `order`."""
+    rest = order_key[len(ORDER) :]
+    return rest[:_ID_BYTES], int.from_bytes(rest[_ID_BYTES + 1 : _ID_BYTES + 9], "big"), rest[-1]
+
+
+def market(number: int) -> bytes:
+    """Price and volume of a period's auction; in the current state for a transaction's life."""
+    return MARKET + _number(number)
+
+
 def nonce(submitter: bytes, number: int) -> bytes:
     """An answered (submitter, nonce); in the current state until the transaction expires."""
     return NONCE + submitter + b"/" + _number(number)
@@ -106,6 +164,11 @@ def text(key: bytes) -> str:
     """A key as people read it, such as `period/<hex>/1648123`."""
     if key.startswith(BEACON_MIX) and len(key) == len(BEACON_MIX) + 8:
         return f"beacon/mix/{int.from_bytes(key[-8:], 'big')}"
+    if key.startswith(MARKET):
+        return f"market/{int.from_bytes(key[-8:], 'big')}"
+    if key.startswith(ORDER):
+        participant_id, number, place = order_of(key)
+        return f"order/{participant_id.hex()}/{number}/{place}"
     if key in (TIP, TOTALS):
         return key.decode()
     prefix, _, rest = key.partition(b"/")
@@ -134,6 +197,10 @@ def parse_text(shown: str) -> bytes:
             key = beacon_mix(int(parts[2]))
         elif prefix == EVIDENCE and len(parts) == 5 and len(parts[1]) == 2 * _ID_BYTES:
             key = evidence(bytes.fromhex(parts[1]), *(int(number) for number in parts[2:]))
+        elif prefix == MARKET and len(parts) == 2:
+            key = market(int(parts[1]))
+        elif prefix == ORDER and len(parts) == 4 and len(parts[1]) == 2 * _ID_BYTES:
+            key = order(bytes.fromhex(parts[1]), int(parts[2]), int(parts[3]))
         elif prefix in _NUMBERED and len(parts) == 3 and len(parts[1]) == 2 * _ID_BYTES:
             key = prefix + bytes.fromhex(parts[1]) + b"/" + _number(int(parts[2]))
         elif prefix in _PLAIN and len(parts) == 2 and len(parts[1]) == 2 * _PLAIN[prefix]:

@@ -13,7 +13,7 @@ from p2penergy import beacon
 from p2penergy.blocks import Draft
 from p2penergy.digests import merkle_root
 from p2penergy.genesis import Genesis
-from p2penergy.ledger import audit, block_rules, keys, query, settlement
+from p2penergy.ledger import audit, block_rules, deferred, gate, keys, query, settlement
 from p2penergy.ledger.bucket_tree import StateProof
 from p2penergy.ledger.context import BlockContext
 from p2penergy.ledger.execution import decide, read
@@ -21,6 +21,7 @@ from p2penergy.ledger.initial import initial_items, require_in_range
 from p2penergy.ledger.pool import Pool
 from p2penergy.ledger.receipts import encode_receipt
 from p2penergy.ledger.records import MemberRecord, TipRecord, decode_record, encode_record
+from p2penergy.ledger.scores import Standings
 from p2penergy.ledger.snapshot import Snapshot
 from p2penergy.ledger.state import Changes, Scratch, State, Version
 from p2penergy.ledger.transactions import answer_key, concerned, parse
@@ -174,17 +175,24 @@ class Ledger:
         tip = query.tip(self.get)
         block_rules.check_header(self._genesis, self.get, self._height, tip, draft)
         scratch = Scratch(self._state)
-        block = BlockContext(draft, scratch, self._chain_id, self._checker, self._genesis.market)
+        market = self._genesis.market
+        standings = Standings(scratch, market.scores, draft.period)
+        block = BlockContext(draft, scratch, self._chain_id, self._checker, market, standings)
+        mixed = beacon.mix(self.beacon(draft.height - 1), draft.reveal)
         if draft.period > tip.period:
+            deferred.settle_due(block, self._state, tip.period)
             settlement.settle(block, self._state, tip.period)
+            gate.close_gates(block, self._state, mixed)
         settlement.drop_expired(block, self._state)
-        self._write_chain(scratch, draft, tip)
+        self._write_chain(scratch, draft, tip, mixed)
+        self._reward(standings, draft)
         receipts, answered = [], []
         for index, data in enumerate(draft.transactions):
             scratch.index = index
             submitted = read(data, self._chain_id)
             receipts.append(decide(block, submitted))
             answered.append(answer_key(submitted.transaction))
+        standings.close()
         encoded = [encode_receipt(receipt) for receipt in receipts]
         changes = self._state.changes(scratch.values)
         return LedgerOutcome(
@@ -198,12 +206,19 @@ class Ledger:
             answered=answered,
         )
 
-    def _write_chain(self, scratch: Scratch, draft: Draft, tip: TipRecord) -> None:
+    def _reward(self, standings: Standings, draft: Draft) -> None:
+        """The proposer gains, and those who signed the certificate that the block carries."""
+        rules = standings.rules
+        standings.vote(draft.proposer, rules.proposer_gain_ppm)
+        signers = draft.parent_certificate.members() if draft.parent_certificate else ()
+        for signer in signers:
+            standings.vote(signer, rules.signer_gain_ppm)
+
+    def _write_chain(self, scratch: Scratch, draft: Draft, tip: TipRecord, mixed: bytes) -> None:
         said = TipRecord(draft.period, draft.next_stage)
         if said != tip:
             scratch.put(keys.TIP, encode_record(said))
         scratch.put(keys.beacon_tip(draft.proposer), draft.reveal)
-        mixed = beacon.mix(self.beacon(draft.height - 1), draft.reveal)
         scratch.put(keys.beacon_mix(draft.height), mixed)
         rules = self._genesis.consensus
         oldest = keys.beacon_mix(max(draft.height - rules.lag_blocks - rules.settle_blocks - 1, 0))

@@ -21,6 +21,7 @@ from p2penergy.ledger.transactions import (
     Submitted,
     Transaction,
     answer_key,
+    first_period,
     last_period,
     parse,
     period_of,
@@ -233,7 +234,7 @@ class Pool:
         if expires < now:
             said = f"the transaction expired in period {expires}, the ledger is at {now}"
             return PoolResult(False, "expired", said)
-        if isinstance(transaction, Contract) and expires > latest:
+        if not isinstance(transaction, Reading | Accusation) and expires > latest:
             said = f"the transaction expires in period {expires}, at most {latest} is taken now"
             return PoolResult(False, "expiry_too_far", said)
         return None
@@ -251,8 +252,8 @@ class Pool:
     def _insert(self, data: bytes, transaction: Transaction) -> None:
         submitter, key = submitter_of(transaction), answer_key(transaction)
         expires = last_period(transaction, self._life_periods)
-        goes_first = not isinstance(transaction, Contract)
-        pending = _Pending(data, submitter, period_of(transaction), expires, goes_first)
+        goes_first = isinstance(transaction, Reading | Accusation)
+        pending = _Pending(data, submitter, first_period(transaction), expires, goes_first)
         self._pending[key] = pending
         self._lanes.setdefault(pending.period, _Lane()).add(key, pending)
         share = self._shares.setdefault(submitter, _Share())

@@ -63,6 +63,16 @@ def equation_2(
     return Quality(validators + leader + sides, validators, leader)
 
 
+def transaction_total(rules: ScoreRules, x_ppm: int, seller_ppm: int, buyer_ppm: int, alpha: int) -> int:
+    """Equation (2) as the ledger records it for one transaction, ppm, rounded toward zero.
+
+    v_(i-1) and L_(i-1) are the constants of genesis each time: carried on with x = 1 and x = -1 they
+    would tell no more than whether the declines so far are even or odd. 0 when x is 0.
+    """
+    before = rules.quality_validators_ppm, rules.quality_leader_ppm
+    return int(equation_2(*before, Fraction(x_ppm, PPM), seller_ppm, buyer_ppm, alpha).total)
+
+
 # ---- the bounded reading ---------------------------------------------------------------------------
 
 

@@ -12,9 +12,13 @@ from p2penergy.ledger import keys
 from p2penergy.ledger.records import (
     BillRecord,
     ContractRecord,
+    EscrowRecord,
+    MarketRecord,
     MemberRecord,
+    OrderRecord,
     PacketRecord,
     PeriodRecord,
+    PromiseRecord,
     R,
     TipRecord,
     TotalsRecord,
@@ -59,7 +63,7 @@ def member(get: Get, participant_id: bytes) -> MemberRecord | None:
 
 
 def score(get: Get, participant_id: bytes) -> int:
-    """A member's standing in ppm."""
+    """A member's score in ppm, as it was last written: `scores.score_on` adds the drift since."""
     return decode_integer(get(keys.score(participant_id)))
 
 
@@ -101,6 +105,26 @@ def packet(get: Get, owner: bytes, period: int) -> Energy | None:
 def trade(get: Get, trade_id: bytes) -> ContractRecord | None:
     """Where an executed trade's receipt stands; None when it was not executed or long ago."""
     return _record(get, ContractRecord, keys.contract(trade_id))
+
+
+def escrow(get: Get, trade_id: bytes) -> EscrowRecord | None:
+    """A contract that waits for its period."""
+    return _record(get, EscrowRecord, keys.escrow(trade_id))
+
+
+def promise(get: Get, participant_id: bytes, period: int) -> PromiseRecord:
+    """What contracts in escrow claim of a member's period."""
+    return _record(get, PromiseRecord, keys.promise(participant_id, period)) or PromiseRecord()
+
+
+def order(get: Get, participant_id: bytes, period: int, place: int) -> OrderRecord | None:
+    """An order and what became of it; None when none stood there, or long ago."""
+    return _record(get, OrderRecord, keys.order(participant_id, period, place))
+
+
+def market(get: Get, period: int) -> MarketRecord | None:
+    """A period's auction; None while its gate is open, when nobody ordered, or long ago."""
+    return _record(get, MarketRecord, keys.market(period))
 
 
 def bill(get: Get, participant_id: bytes, period: int) -> BillRecord | None:

@@ -43,10 +43,15 @@ class Decline(IntEnum):
     TOO_LITTLE_MONEY = 11
     TOO_LITTLE_IMPORT = 12
     WRONG_LEG = 13
+    TOO_LARGE = 14
     READING_DOUBLED = 20
     READING_OUT_OF_ORDER = 21
     ABOVE_RATED_POWER = 22
     NOT_NETTED = 23
+    GATE_CLOSED = 30
+    PERIOD_TOO_FAR = 31
+    PLACE_TAKEN = 32
+    NO_SUCH_ORDER = 33
     PROVEN_ENOUGH = 40
 
 
@@ -63,6 +68,8 @@ class Refusal(NamedTuple):
 
 ACCEPTED = Refusal(Decline.NONE, 0, 0, TradeStage.FINAL)
 """What receipts of accepted transactions hold in place of a refusal."""
+WAITS = Refusal(Decline.NONE, 0, 0, TradeStage.PREPARATION)
+"""The same for a contract whose period is to come."""
 
 
 class _Shape(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -109,10 +116,15 @@ class TradeReceipt(_Shape, frozen=True, tag=2, gc=False):
     energy_wh: int
     price_micro_per_kwh: int
     legs: tuple[int, ...]
+    quality_ppm: int = 0
+    """The total of Equation (2); 0 where nobody is at fault and nothing was executed."""
 
     @property
     def accepted(self) -> bool:
-        """Whether the trade was created (the paper's event tradeCreated)."""
+        """Whether the trade was created (the paper's event tradeCreated).
+
+        At stage PREPARATION it waits for its period, with its price in escrow.
+        """
         return self.code is Decline.NONE
 
     @property
@@ -126,6 +138,25 @@ class TradeReceipt(_Shape, frozen=True, tag=2, gc=False):
             return None
         pairs = [Leg(*self.legs[i : i + 2]) for i in range(0, 16, 2)]
         return StageLegs(*pairs[:4]), StageLegs(*pairs[4:])
+
+
+class OrderReceipt(_Shape, frozen=True, tag=3, gc=False):
+    """What became of an order, or of taking it back; how it traded stands under `order/ID/P/PLACE`."""
+
+    transaction_id: bytes
+    code: Decline
+    expected: int
+    found: int
+    participant: bytes
+    period: int
+    place: int
+    energy_wh: int
+    """Of a cancellation: what it took back."""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the order stands, or is taken back."""
+        return self.code is Decline.NONE
 
 
 class EvidenceReceipt(_Shape, frozen=True, tag=16, gc=False):
@@ -147,7 +178,7 @@ class EvidenceReceipt(_Shape, frozen=True, tag=16, gc=False):
         return self.code is Decline.NONE
 
 
-Receipt = ReadingReceipt | TradeReceipt | EvidenceReceipt
+Receipt = ReadingReceipt | TradeReceipt | OrderReceipt | EvidenceReceipt
 
 _decoder: msgspec.msgpack.Decoder[Receipt] = msgspec.msgpack.Decoder(Receipt)
 
@@ -184,9 +215,14 @@ _SENTENCES: dict[Decline, _Sentence] = {
     Decline.TOO_LITTLE_MONEY: lambda e, f: f"the buyer's wallet holds {f}, the terms say {e} (billionths)",
     Decline.TOO_LITTLE_IMPORT: lambda e, f: f"the buyer's meter leaves {f} Wh to buy, the terms say {e}",
     Decline.WRONG_LEG: lambda e, f: f"the contract makes a balance {e}, the leader booked {f}",
+    Decline.TOO_LARGE: lambda e, f: f"a score allows {e} Wh in one order or contract, this has {f}",
     Decline.READING_DOUBLED: lambda e, f: f"the period has a reading of {e} Wh already, not {f}",
     Decline.READING_OUT_OF_ORDER: lambda e, f: f"period {f} is closed, the ledger is at {e}",
     Decline.ABOVE_RATED_POWER: lambda e, f: f"the connection carries {e} Wh in a period at most, not {f}",
+    Decline.GATE_CLOSED: lambda e, f: f"the gate for period {f} is closed, the first open one is {e}",
+    Decline.PERIOD_TOO_FAR: lambda e, f: f"periods up to {e} can be traded now, not {f}",
+    Decline.PLACE_TAKEN: lambda _e, f: f"an order of {f} Wh stands at this place already: cancel it first",
+    Decline.NO_SUCH_ORDER: lambda _e, _f: "no open order stands at this place",
     Decline.NOT_NETTED: lambda _e, f: f"import and export of a period are netted, {f} Wh are on both sides",
     Decline.PROVEN_ENOUGH: lambda e, f: f"{f} equivocations of this member are on record, {e} are enough",
 }
@@ -196,7 +232,8 @@ def sentence(receipt: Receipt) -> str:
     """What became of the transaction, for people."""
     said = _SENTENCES[receipt.code](receipt.expected, receipt.found)
     if receipt.accepted:
-        return said
+        waits = isinstance(receipt, TradeReceipt) and receipt.stage is TradeStage.PREPARATION
+        return f"{said}, in escrow until its period is settled" if waits else said
     if not isinstance(receipt, TradeReceipt) or not receipt.condition:
         return f"declined: {said}"
     return f"declined at the {receipt.stage.name.lower()} stage, condition {receipt.condition}: {said}"

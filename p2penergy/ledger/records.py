@@ -6,12 +6,14 @@ because wallets add up to no more than `MONEY_NANO_MAX` and prices and energies 
 (`transactions`). Implements LEDGER sections 1 and 3.
 """
 
+from enum import IntEnum
 from typing import Any, TypeVar
 
 import msgspec
 
 from p2penergy.ledger import keys
-from p2penergy.ledger.transactions import EnergyType
+from p2penergy.ledger.standing import Meeting
+from p2penergy.ledger.transactions import EnergyType, Side
 from p2penergy.messages import INTEGER_MAX, Stage
 
 MONEY_NANO_MAX = INTEGER_MAX
@@ -84,11 +86,96 @@ class BillRecord(Record, frozen=True, gc=False):
 
 
 class ContractRecord(Record, frozen=True, gc=False):
-    """`contract/TRADE`: executed; (height, index) is where its receipt with all the rest stands."""
+    """`contract/TRADE`: executed, or waiting for its period while there is an `escrow/TRADE`.
+
+    (height, index) is where it was executed or accepted: a contract's receipt stands there; of a match
+    of the auction (index -1) `escrow/TRADE` told the terms.
+    """
 
     valid_until_period: int
     height: int
     index: int
+    delivered_wh: int = 0
+    x_ppm: int = 0
+    """The outcome by LEDGER section 6; 0 while it waits, and when it was called off."""
+    quality_ppm: int = 0
+    """The total of Equation (2)."""
+
+
+class EscrowRecord(Record, frozen=True, gc=False):
+    """`escrow/TRADE`: a contract for a period to come, whose price is put aside."""
+
+    seller: bytes
+    buyer: bytes
+    period: int
+    energy_wh: int
+    price_micro_per_kwh: int
+    height: int
+    index: int
+    number: int
+    """Contracts of a period are served in the order of (height, index, number)."""
+    chosen: bool
+    """Whether the two chose each other; else the auction matched them."""
+
+    @property
+    def amount_nano(self) -> int:
+        """What is put aside, exactly."""
+        return self.energy_wh * self.price_micro_per_kwh
+
+
+class PromiseRecord(Record, frozen=True, gc=False):
+    """`promise/ID/P`: energy of the open or a later period that contracts in escrow lay claim to."""
+
+    sell_wh: int = 0
+    buy_wh: int = 0
+
+
+class OrderEnd(IntEnum):
+    """What became of an order, or of the rest of it."""
+
+    OPEN = 0
+    """Waits for its gate to close."""
+    FILLED = 1
+    PRICE = 2
+    """The market's price was beyond its limit."""
+    NO_COUNTERPARTY = 3
+    SELF_ONLY = 4
+    """Only its owner's own orders were left to meet it."""
+    SCORE = 5
+    """Its owner's score was below the trading bar when the gate closed."""
+    TOO_LATE = 6
+    """Its period was over before the ledger could clear it."""
+    CANCELLED = 7
+
+
+class OrderRecord(Record, frozen=True, gc=False):
+    """`order/ID/P/PLACE`."""
+
+    side: Side
+    energy_wh: int
+    price_micro_per_kwh: int
+    escrow_nano: int
+    """A bid's limit times its energy, while it is open."""
+    end: OrderEnd = OrderEnd.OPEN
+    filled_wh: int = 0
+
+
+class MarketRecord(Record, frozen=True, gc=False):
+    """`market/P`: how a period's auction went."""
+
+    price_micro_per_kwh: int | None
+    volume_wh: int
+    asks: int
+    bids: int
+
+
+class StandingRecord(Record, frozen=True, gc=False):
+    """`standing/ID`: all of a member's standing but its score, which is `q/ID`."""
+
+    day: int
+    trade_gain_ppm: int
+    vote_gain_ppm: int
+    meetings: tuple[Meeting, ...]
 
 
 class EvidenceRecord(Record, frozen=True, gc=False):
@@ -127,6 +214,11 @@ _decoders: dict[type[Record], "msgspec.msgpack.Decoder[Any]"] = {
         PacketRecord,
         BillRecord,
         ContractRecord,
+        EscrowRecord,
+        PromiseRecord,
+        OrderRecord,
+        MarketRecord,
+        StandingRecord,
         EvidenceRecord,
         TipRecord,
         TotalsRecord,
@@ -160,10 +252,20 @@ def decode_integer(value: bytes | None) -> int:
 
 def expiry(key: bytes, value: bytes, life_periods: int) -> int | None:
     """Last period in which an entry is part of the current state; None: no such end."""
-    if key.startswith(keys.NONCE):
+    if key.startswith((keys.NONCE, keys.DEFAULT)):
         return decode_integer(value)
     if key.startswith(keys.CONTRACT):
         return decode_record(ContractRecord, value).valid_until_period
-    if key.startswith(keys.BILL):
+    if key.startswith(keys.ORDER):
+        is_open = decode_record(OrderRecord, value).end is OrderEnd.OPEN
+        return None if is_open else keys.order_of(key)[1] + life_periods
+    if key.startswith((keys.BILL, keys.MARKET)):
         return int.from_bytes(key[-8:], "big") + life_periods
     return None
+
+
+def due_period(key: bytes, value: bytes) -> int:
+    """The period of an order or of a contract in escrow."""
+    if key.startswith(keys.ORDER):
+        return keys.order_of(key)[1]
+    return decode_record(EscrowRecord, value).period

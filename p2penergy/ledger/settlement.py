@@ -19,8 +19,8 @@ from p2penergy.ledger.records import (
 from p2penergy.ledger.state import State
 
 EXPIRED_PER_BLOCK = 2048
-ENTRIES_PER_TRANSACTION = 2
-"""A trade adds its id and its nonce."""
+ENTRIES_PER_TRANSACTION = 3
+"""An order adds itself, its nonce, and a trade; a declined trade its nonce and its default."""
 
 
 def settle(block: BlockContext, state: State, period: int) -> None:

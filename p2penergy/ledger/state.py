@@ -14,7 +14,7 @@ import msgspec
 
 from p2penergy.ledger import keys
 from p2penergy.ledger.bucket_tree import BucketTree, StateProof, TreePatch
-from p2penergy.ledger.records import expiry
+from p2penergy.ledger.records import due_period, expiry
 
 BLOCK_INDEX = -1
 """Index of versions that a block writes by itself, not one of its transactions."""
@@ -56,6 +56,8 @@ class State:
     _expiring: dict[int, dict[int, set[bytes]]] = field(default_factory=dict)
     """Last period -> last byte of the key -> keys: small groups, so that few can be taken at a time."""
     _open_meters: set[bytes] = field(default_factory=set)
+    _due: dict[int, set[bytes]] = field(default_factory=dict)
+    """Period -> open orders and contracts in escrow for it."""
 
     @classmethod
     def of(cls, items: Iterable[tuple[bytes, bytes]], life_periods: int) -> "State":
@@ -89,6 +91,14 @@ class State:
     def open_meters(self) -> list[bytes]:
         """Meters whose reading of the present period is in, ascending."""
         return sorted(self._open_meters)
+
+    def due(self, prefix: bytes, period: int) -> list[bytes]:
+        """Open orders or contracts in escrow, by their prefix, for `period` or an earlier one.
+
+        Earlier periods first; within one, ascending.
+        """
+        periods = sorted(number for number in self._due if number <= period)
+        return [key for number in periods for key in sorted(self._due[number]) if key.startswith(prefix)]
 
     def expired(self, period: int, count_min: int) -> list[bytes]:
         """Keys whose last period lies before `period`: all, or the first groups that make `count_min`.
@@ -125,6 +135,8 @@ class State:
             self._expiring.setdefault(last, {}).setdefault(key[-1], set()).add(key)
         elif key.startswith(keys.PERIOD):
             self._open_meters.add(keys.meter_of(key))
+        elif key.startswith((keys.ORDER, keys.ESCROW)):
+            self._due.setdefault(due_period(key, value), set()).add(key)
 
     def _forget(self, key: bytes, value: bytes) -> None:
         last = expiry(key, value, self.life_periods)
@@ -137,6 +149,11 @@ class State:
                 del self._expiring[last]
         elif key.startswith(keys.PERIOD):
             self._open_meters.discard(keys.meter_of(key))
+        elif key.startswith((keys.ORDER, keys.ESCROW)):
+            period = due_period(key, value)
+            self._due[period].discard(key)
+            if not self._due[period]:
+                del self._due[period]
 
 
 class Scratch:

@@ -24,11 +24,14 @@ ENERGY_WH_MAX = 1_000_000_000
 PRICE_MICRO_PER_KWH_MAX = 1_000_000_000
 PERIOD_MAX = 2**40
 PARSED_TRANSACTIONS_MAX = 8_192
+ORDER_PLACES = 8
+"""Orders that one participant can have for one period."""
 
 Period = Annotated[int, Meta(ge=0, le=PERIOD_MAX)]
 EnergyWh = Annotated[int, Meta(ge=0, le=ENERGY_WH_MAX)]
 TradedWh = Annotated[int, Meta(ge=1, le=ENERGY_WH_MAX)]
 PriceMicroPerKwh = Annotated[int, Meta(ge=0, le=PRICE_MICRO_PER_KWH_MAX)]
+Place = Annotated[int, Meta(ge=0, lt=ORDER_PLACES)]
 
 # A signature is the last field of its array: two bytes of msgpack's bin 8, and the signature.
 _SIGNATURE_FIELD_BYTES = 2 + SIGNATURE_BYTES
@@ -39,6 +42,8 @@ class Kind(IntEnum):
 
     READING = 1
     CONTRACT = 2
+    PLACE_ORDER = 3
+    CANCEL_ORDER = 4
     EVIDENCE = 16
 
 
@@ -49,6 +54,15 @@ class EnergyType(IntEnum):
     WIND = 2
     FOSSIL = 3
     BATTERY = 4
+
+
+class Side(IntEnum):
+    """What an order wants."""
+
+    ASK = 1
+    """To sell."""
+    BID = 2
+    """To buy."""
 
 
 class _Shape(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -104,6 +118,35 @@ class Contract(_Shape, frozen=True, tag=int(Kind.CONTRACT), gc=False):
         return terms.buyer if self.submitter == terms.seller else terms.seller
 
 
+class PlaceOrder(_Shape, frozen=True, tag=int(Kind.PLACE_ORDER), gc=False):
+    """An ask or a bid for a period's auction, at one of the participant's places for it.
+
+    The limit is the least that an ask takes and the most that a bid pays. `expires_period` is the last
+    one in which a block may take the order; what was taken stands until its gate closes.
+    """
+
+    submitter: ParticipantId
+    side: Side
+    period: Period
+    place: Place
+    energy_wh: TradedWh
+    price_micro_per_kwh: PriceMicroPerKwh
+    nonce: Count
+    expires_period: Period
+    signature: SignatureBytes
+
+
+class CancelOrder(_Shape, frozen=True, tag=int(Kind.CANCEL_ORDER), gc=False):
+    """Take back what stands at a place, before the gate closes."""
+
+    submitter: ParticipantId
+    period: Period
+    place: Place
+    nonce: Count
+    expires_period: Period
+    signature: SignatureBytes
+
+
 class Accusation(_Shape, frozen=True, tag=int(Kind.EVIDENCE), gc=False):
     """Two signed statements of one member that no correct member signs both of; any member may submit it.
 
@@ -120,11 +163,13 @@ class Accusation(_Shape, frozen=True, tag=int(Kind.EVIDENCE), gc=False):
         return self.evidence.sender
 
 
-Transaction = Reading | Contract | Accusation
+Transaction = Reading | Contract | PlaceOrder | CancelOrder | Accusation
 
 _KINDS: dict[type, bytes] = {
     Reading: bytes([Kind.READING]),
     Contract: bytes([Kind.CONTRACT]),
+    PlaceOrder: bytes([Kind.PLACE_ORDER]),
+    CancelOrder: bytes([Kind.CANCEL_ORDER]),
     Accusation: bytes([Kind.EVIDENCE]),
 }
 _decoder: msgspec.msgpack.Decoder[Transaction] = msgspec.msgpack.Decoder(Transaction)
@@ -184,7 +229,20 @@ def period_of(transaction: Transaction) -> int:
     """The settlement period that the transaction is about; 0 for evidence, which is about none."""
     if isinstance(transaction, Accusation):
         return 0
-    return transaction.period if isinstance(transaction, Reading) else transaction.terms.period
+    return transaction.terms.period if isinstance(transaction, Contract) else transaction.period
+
+
+def first_period(transaction: Transaction) -> int:
+    """The period before which a block should not hold the transaction.
+
+    A contract waits for its period unless it expires before: then it is one for the future, and like
+    an order it is wanted as soon as possible.
+    """
+    if isinstance(transaction, Reading):
+        return transaction.period
+    if isinstance(transaction, Contract) and transaction.expires_period >= transaction.terms.period:
+        return transaction.terms.period
+    return 0
 
 
 def answer_key(transaction: Transaction) -> bytes:
@@ -210,7 +268,9 @@ def concerned(transaction: Transaction) -> tuple[bytes, ...]:
         return (transaction.meter,)
     if isinstance(transaction, Accusation):
         return tuple(sorted({transaction.submitter, transaction.accused}))
-    return tuple(sorted({transaction.submitter, transaction.terms.seller, transaction.terms.buyer}))
+    if isinstance(transaction, Contract):
+        return tuple(sorted({transaction.submitter, transaction.terms.seller, transaction.terms.buyer}))
+    return (transaction.submitter,)
 
 
 _UNSIGNED = bytes(SIGNATURE_BYTES)
@@ -244,6 +304,40 @@ def sign_contract(
 ) -> Contract:
     """A contract as its submitter sends it; `nonce` is never used twice by one submitter."""
     draft = Contract(terms, counterparty_signature, signer.participant_id, nonce, expires_period, _UNSIGNED)
+    return msgspec.structs.replace(draft, signature=signer.sign(signed_bytes(draft, chain_id)))
+
+
+def sign_order(
+    signer: Signer,
+    chain_id: bytes,
+    side: Side,
+    period: int,
+    place: int,
+    energy_wh: int,
+    price_micro_per_kwh: int,
+    nonce: int,
+    expires_period: int,
+) -> PlaceOrder:
+    """An order as its owner sends it."""
+    draft = PlaceOrder(
+        signer.participant_id,
+        side,
+        period,
+        place,
+        energy_wh,
+        price_micro_per_kwh,
+        nonce,
+        expires_period,
+        _UNSIGNED,
+    )
+    return msgspec.structs.replace(draft, signature=signer.sign(signed_bytes(draft, chain_id)))
+
+
+def sign_cancel(
+    signer: Signer, chain_id: bytes, period: int, place: int, nonce: int, expires_period: int
+) -> CancelOrder:
+    """The withdrawal of an order."""
+    draft = CancelOrder(signer.participant_id, period, place, nonce, expires_period, _UNSIGNED)
     return msgspec.structs.replace(draft, signature=signer.sign(signed_bytes(draft, chain_id)))
 
 

@@ -9,6 +9,7 @@ from p2penergy.consensus.ports import Application
 from p2penergy.digests import merkle_root
 from p2penergy.ledger import BLOCK_INDEX, Ledger, LedgerOutcome, check_state_proof, decode_receipt, keys
 from p2penergy.messages import Stage, encode
+from p2penergy.score_rules import ScoreRules
 
 PERIOD_MS = 900_000
 
@@ -193,23 +194,35 @@ def test_a_live_node_does_not_propose_for_what_must_wait_for_the_clock() -> None
 
 GOLDEN_ROOTS = [  # (state root, receipts root) of each block
     (
-        "f72af58fab6150feaed04841f0207e1c8ecc5673fc3b776004b941a2185046a8",
-        "bdb1464aceb4d4d26cd75e88d1aed9481b3ce539ac783d162f73f5095d73cc18",
+        "b16ad39dc2fc2ed7764f28c3ada5c1e138b3507536858d9be0ca7ddfd424d649",
+        "5f21fa965df060170dce6db362eaf25ef398cd39e65f38bb77a6fb6ad74bc1b5",
     ),
     (
-        "31c92b63ed1d42d0984f373d446db31b680b5707ad371a3c9a3c103238b8bed5",
-        "c906dfdfc3c7f3274770eaad1b6928d68f448a6b303f2b4408d552efe01e4b10",
+        "66f28b005618db7e0478cc899d12338acdb504050bac3a03c77527d381bf8dd5",
+        "04a33d1a1d440aab104c5101497933e4ecced8121e33916c2d840c1e7e286a8f",
     ),
     (
-        "111caa5903975487044ba4cd107815b2fc67840ed5d922222e2912c563eceff5",
+        "523dae3c5b910f0c89c598016f6609d24fcb0aa1f2499d4231496da16821889d",
+        "a9c26120069078c7461e6a76e4c4b32314fbb5eaebf6b41f223be16a276cc9e8",
+    ),
+    (
+        "16304369f9645037c0db403eb6463055d0af287758547c8f20f2a86997bc4052",
+        "6d35045d735af6769d6b22239a83456e3a9cb9319d2e88d70be538142b21873c",
+    ),
+    (
+        "7e8ff74f208e5cb5b9cc1196458ffe40f3f656b5fb334dcf25044c4fbb60e649",
+        "1d0c160ee61d541f3ae0e7f2c8e4592e4ef495ee08ff6148e5a7446e2a8b9564",
+    ),
+    (
+        "48883e05b27fa0268056487a5f1344f7031a3237fba00134baa8f29dac1cc5cb",
         "6d35045d735af6769d6b22239a83456e3a9cb9319d2e88d70be538142b21873c",
     ),
 ]
 
 
 def fixed_chain() -> list[LedgerOutcome]:
-    """Readings, a trade, each kind of fault, settlement: the same bytes on every machine."""
-    village = Village()
+    """Readings, trades, faults, an auction, settlement, rewards: the same bytes on every machine."""
+    village = Village(market={"scores": ScoreRules()})
     outcomes = [
         village.run(
             village.draft(
@@ -222,7 +235,13 @@ def fixed_chain() -> list[LedgerOutcome]:
     terms = village.terms(1, 3, 100, number=2)
     altered = encode(village.submit(3, terms, bytes(64)))
     outcomes.append(village.run(village.draft(altered, village.contract(1, 3, 601, number=3), proposer=1)))
+    orders = [village.ask(1, 500), village.bid(3, 300), village.bid(4, 300), village.bid(2, 5)]
+    forward = village.forward(1, 4, 50, ahead=2)
+    outcomes.append(village.run(village.draft(*orders, village.cancel(2), forward)))
     outcomes.append(village.run(village.draft(period=101)))
+    readings = [village.reading(1, export_wh=420, period=102), village.reading(3, import_wh=300, period=102)]
+    outcomes.append(village.run(village.draft(*readings, period=102)))
+    outcomes.append(village.run(village.draft(period=103)))
     return outcomes
 
 

@@ -9,8 +9,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from village import PRICE, QuickChecker, Village
 
 from p2penergy.blocks import InvalidBlockError
-from p2penergy.ledger import Contract, Ledger, LedgerOutcome, TradeReceipt, decode_receipt, keys, parse
+from p2penergy.ledger import Contract, Ledger, LedgerOutcome, Side, TradeReceipt, decode_receipt, keys, parse
 from p2penergy.messages import encode
+from p2penergy.score_rules import ScoreRules
 
 MEMBERS = 4
 who = st.integers(0, MEMBERS - 1)
@@ -22,9 +23,13 @@ a_step = st.sampled_from([0, 0, 0, 1, -1])
 class Life(RuleBasedStateMachine):
     """One ledger, a twin that is restored now and then, and everything that was ever sent."""
 
-    @initialize(wallet=st.sampled_from([500 * PRICE, 30 * PRICE, 0]), life=st.sampled_from([96, 3, 1]))
-    def found(self, wallet: int, life: int) -> None:
-        market = {"transaction_life_periods": life}
+    @initialize(
+        wallet=st.sampled_from([500 * PRICE, 30 * PRICE, 0]),
+        life=st.sampled_from([96, 3, 1]),
+        lead=st.sampled_from([0, 1, 2]),
+    )
+    def found(self, wallet: int, life: int, lead: int) -> None:
+        market = {"transaction_life_periods": life, "gate_lead_periods": lead, "scores": ScoreRules()}
         self.village = Village(MEMBERS, 2, market, member={"wallet_nano": wallet, "rated_w": 4000})
         self.life = life
         self.twin = Ledger(self.village.genesis, QuickChecker())
@@ -73,6 +78,41 @@ class Life(RuleBasedStateMachine):
         self.send(encode(self.village.submit(submitter, terms, signature, expires_period=expires)))
 
     @rule(
+        member=who,
+        side=st.sampled_from(Side),
+        energy_wh=energies.filter(bool),
+        price=st.sampled_from([PRICE // 2, PRICE, PRICE * 2]),
+        place=st.integers(0, 1),
+        step=a_step,
+    )
+    def order(self, member: int, side: Side, energy_wh: int, price: int, place: int, step: int) -> None:
+        period = self.village.first_open_period + step
+        self.send(self.village.order(member, side, energy_wh, price, place, period=period))
+
+    @rule(members=st.permutations(range(MEMBERS)), energy_wh=energies.filter(lambda wh: wh > 9))
+    def market(self, members: list[int], energy_wh: int) -> None:
+        """Orders that can meet, and the readings of their period, not all as they promise."""
+        for seller, buyer in (members[:2], members[2:]):
+            self.send(self.village.ask(seller, energy_wh, PRICE // 2))
+            self.send(self.village.bid(buyer, energy_wh, PRICE))
+            self.send(self.village.reading(seller, 0, energy_wh, self.village.first_open_period))
+            self.send(self.village.reading(buyer, energy_wh // 2, 0, self.village.first_open_period))
+
+    @rule(member=who, place=st.integers(0, 1), step=a_step)
+    def cancel(self, member: int, place: int, step: int) -> None:
+        period = self.village.first_open_period + step
+        self.send(self.village.cancel(member, place, period=period))
+
+    @rule(pair=pairs, energy_wh=energies.filter(bool), number=st.integers(0, 2), ahead=st.integers(1, 3))
+    def look_ahead(self, pair: tuple[int, int], energy_wh: int, number: int, ahead: int) -> None:
+        """A contract in escrow, and sometimes what it promises."""
+        period = self.village.ledger.period + ahead
+        until = self.village.ledger.period + self.life
+        self.send(self.village.forward(*pair, energy_wh, ahead, number=number, valid_until_period=until))
+        self.send(self.village.reading(pair[0], export_wh=energy_wh, period=period))
+        self.send(self.village.reading(pair[1], import_wh=energy_wh, period=period))
+
+    @rule(
         parties=st.tuples(who, who, who, who),
         energy_wh=energies.filter(bool),
         steps=st.tuples(a_step, a_step, a_step),
@@ -100,16 +140,18 @@ class Life(RuleBasedStateMachine):
 
     @rule(proposer=st.integers(0, 1), moves_on=st.booleans())
     def decide_all(self, proposer: int, moves_on: bool) -> None:
-        """What is waiting, less what would make the block invalid."""
+        """What is waiting, less what would make the block invalid; readings ahead of it wait on."""
         period = self.village.ledger.period + moves_on
         good: list[bytes] = []
+        early: list[bytes] = []
         for raw in self.waiting:
             try:
                 self.village.ledger.execute(self.village.draft(*good, raw, proposer=proposer, period=period))
-            except InvalidBlockError:
+            except InvalidBlockError as error:
+                early += [raw] if error.code == "reading_too_early" else []
                 continue
             good.append(raw)
-        self.waiting = []
+        self.waiting = early
         self.commit(
             self.village.ledger, self.twin, self.village.draft(*good, proposer=proposer, period=period)
         )
@@ -147,8 +189,8 @@ class Life(RuleBasedStateMachine):
                 self.accepted.add(receipt.transaction_id)
             written = [version.key for version in outcome.versions if version.index == index]
             if not receipt.accepted:
-                # Scores, and the note that the nonce was answered.
-                assert all(key.startswith((keys.SCORE, keys.NONCE)) for key in written)
+                # Scores, what they cost, and the note that the nonce was answered.
+                assert all(key.startswith((keys.SCORE, keys.DEFAULT, keys.NONCE)) for key in written)
             elif isinstance(receipt, TradeReceipt):
                 assert receipt.trade_id not in self.executed
                 self.executed.add(receipt.trade_id)

@@ -8,7 +8,7 @@ def test_a_balance() -> None:
     village = with_readings()
     village.block(village.contract(1, 3, 400))
     assert query.balance(village.ledger.get, village.ids[3]) == query.Balance(
-        400, WALLET_NANO - 400 * PRICE, 300_000
+        400, WALLET_NANO - 400 * PRICE, 300_699
     )
 
 

@@ -17,6 +17,12 @@ any_key = st.one_of(
     st.builds(keys.bill, ids, numbers),
     st.builds(keys.nonce, ids, numbers),
     st.builds(keys.contract, st.binary(min_size=32, max_size=32)),
+    st.builds(keys.escrow, st.binary(min_size=32, max_size=32)),
+    st.builds(keys.default, st.binary(min_size=32, max_size=32)),
+    st.builds(keys.standing, ids),
+    st.builds(keys.promise, ids, numbers),
+    st.builds(keys.order, ids, numbers, st.integers(0, 255)),
+    st.builds(keys.market, numbers),
     st.builds(keys.beacon_tip, ids),
     st.builds(keys.beacon_mix, numbers),
     st.sampled_from([keys.TIP, keys.TOTALS]),
@@ -38,6 +44,8 @@ def test_text_is_what_people_read() -> None:
     assert keys.text(keys.wallet(who)) == f"wallet/{who.hex()}"
     assert keys.text(keys.period(who, 7)) == f"period/{who.hex()}/7"
     assert keys.text(keys.beacon_mix(12)) == "beacon/mix/12"
+    assert keys.text(keys.order(who, 7, 2)) == f"order/{who.hex()}/7/2"
+    assert keys.text(keys.market(7)) == "market/7"
     assert keys.text(keys.TIP) == "chain/tip"
 
 
@@ -53,6 +61,15 @@ def test_other_texts_are_refused(shown: str) -> None:
 @given(ids, numbers)
 def test_meter_of_a_period_key(who: bytes, number: int) -> None:
     assert keys.meter_of(keys.period(who, number)) == who
+
+
+@given(ids, numbers, st.integers(0, 255))
+def test_owner_period_and_place_of_an_order_key(who: bytes, number: int, place: int) -> None:
+    assert keys.order_of(keys.order(who, number, place)) == (who, number, place)
+
+
+def test_trade_of_an_escrow_key() -> None:
+    assert keys.trade_of(keys.escrow(b"t" * 32)) == b"t" * 32
 
 
 def test_a_beacon_tip_is_never_a_mix() -> None:

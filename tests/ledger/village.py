@@ -15,19 +15,25 @@ from p2penergy.ledger import (
     EnergyType,
     Ledger,
     LedgerOutcome,
+    Side,
     Terms,
     decode_receipt,
+    sign_cancel,
     sign_contract,
+    sign_order,
     sign_reading,
     sign_terms,
 )
 from p2penergy.messages import Stage, encode
+from p2penergy.score_rules import ScoreRules
 from p2penergy.signing import SignatureChecker, Signer
 
 BYTES_MAX = 1 << 20
 PRICE = 200_000
 WALLET_NANO = 10**12
 LINKS = 512
+NO_REWARDS = ScoreRules(proposer_gain_ppm=0, signer_gain_ppm=0)
+"""So that what a transaction does to scores stands alone; tests of rewards say otherwise."""
 
 
 class QuickSigner:
@@ -81,7 +87,7 @@ def a_genesis(
     return Genesis(
         community="Village",
         consensus=ConsensusRules(**timing),
-        market=MarketRules(**({"replay": True, "first_period": 100} | market)),
+        market=MarketRules(**({"replay": True, "first_period": 100, "scores": NO_REWARDS} | market)),
         members=tuple(members),
     )
 
@@ -151,6 +157,40 @@ class Village:
         terms = self.terms(seller, buyer, energy_wh, **changes)
         who, other = (seller, buyer) if by_seller else (buyer, seller)
         return encode(self.submit(who, terms, self.signed_by(other, terms)))
+
+    def order(
+        self, who: int, side: Side, energy_wh: int, price: int = PRICE, place: int = 0, **changes: Any
+    ) -> bytes:
+        """An order for the first period whose gate is open, unless told otherwise."""
+        self._nonce += 1
+        period, now = self.first_open_period, self.ledger.period
+        values: dict[str, Any] = {"period": period, "nonce": self._nonce, "expires_period": now + 1}
+        values |= {"side": side, "place": place, "energy_wh": energy_wh, "price_micro_per_kwh": price}
+        return encode(sign_order(self.signers[who], self.chain_id, **(values | changes)))
+
+    def ask(self, who: int, energy_wh: int, price: int = PRICE, place: int = 0, **changes: Any) -> bytes:
+        return self.order(who, Side.ASK, energy_wh, price, place, **changes)
+
+    def bid(self, who: int, energy_wh: int, price: int = PRICE, place: int = 0, **changes: Any) -> bytes:
+        return self.order(who, Side.BID, energy_wh, price, place, **changes)
+
+    def cancel(self, who: int, place: int = 0, **changes: Any) -> bytes:
+        self._nonce += 1
+        now = self.ledger.period
+        values: dict[str, Any] = {"period": self.first_open_period, "place": place}
+        values |= {"nonce": self._nonce, "expires_period": now + 1}
+        return encode(sign_cancel(self.signers[who], self.chain_id, **(values | changes)))
+
+    def forward(self, seller: int, buyer: int, energy_wh: int, ahead: int = 1, **changes: Any) -> bytes:
+        """A genuine contract for a period to come, submitted by its seller."""
+        now = self.ledger.period
+        terms = self.terms(seller, buyer, energy_wh, **({"period": now + ahead} | changes))
+        signature = self.signed_by(buyer, terms)
+        return encode(self.submit(seller, terms, signature, expires_period=now))
+
+    @property
+    def first_open_period(self) -> int:
+        return self.ledger.period + self.genesis.market.gate_lead_periods + 1
 
     # ---- blocks ----------------------------------------------------------------------------------
 

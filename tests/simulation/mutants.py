@@ -53,11 +53,6 @@ class ViewChangesOfOtherViews(Rules):
         return change.height == height and (prepared is None or prepared < view)
 
 
-class ViewChangesOfOtherHeights(Rules):
-    def view_change_counts(self, change: ViewChange, height: int, view: int) -> bool:
-        return change.view == view and (change.prepared_view is None or change.prepared_view < view)
-
-
 class ViewChangeQuorumLessOne(Rules):
     def view_change_quorum(self, n: int) -> int:
         return self.quorum(n) - 1
