@@ -215,6 +215,7 @@ class Node:
             "peers": len(self.mesh.connected()),
             "connected": sorted({participant_of(peer).hex() for peer in self._connected_nodes()}),
             "waiting_for_disk": self.outbox.waiting,
+            "lost_for_disk": self.outbox.lost,
             "durable_commits": self.store.commits,
             "slots_by_leader": {k.hex(): v for k, v in sorted(leaders.slots_by_leader.items())},
             "blocks_by_leader": {k.hex(): v for k, v in sorted(leaders.blocks_by_leader.items())},

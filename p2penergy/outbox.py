@@ -61,6 +61,8 @@ class Outbox:
         self._waiting: deque[_Entry] = deque()
         self._loop = asyncio.get_running_loop()
         self._stopped = False
+        self.lost = 0
+        """Steps whose messages were not sent because too many waited for the disk."""
 
     @property
     def waiting(self) -> int:
@@ -72,10 +74,15 @@ class Outbox:
         if self._stopped:
             # Not even to the disk: what follows a failed write must not be durable without it.
             return
-        if not effects.persist and not self._waiting:
+        if not effects.persist and (not self._waiting or not (effects.send or effects.decided)):
+            # Most steps ask for nothing, and whoever sends much makes many: they must not fill the queue.
             self._release(effects)
             return
         if len(self._waiting) >= WAITING_EFFECTS_MAX:
+            if not effects.persist and not effects.decided:
+                # Answers to somebody who asks too much: what is lost here, a network may lose as well.
+                self.lost += 1
+                return
             self._fail(RuntimeError("the disk does not keep up: too many steps wait to be durable"))
             return
         entry = _Entry(effects, durable=not effects.persist)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2penergy import outbox as module
-from p2penergy.consensus.effects import Effects, Record, Send, ViewRecord
+from p2penergy.consensus.effects import Effects, Record, Refusal, Send, ViewRecord
 from p2penergy.messages import Message, Status, decode_message
 from p2penergy.outbox import Outbox
 
@@ -218,13 +218,28 @@ async def test_a_disk_that_does_not_keep_up_halts(monkeypatch: pytest.MonkeyPatc
     for number in range(3):
         world.outbox.perform(step(number))
     assert world.halts == []
-    world.outbox.perform(step(3, persist=False))
+    world.outbox.perform(step(3))
     assert [str(error) for error in world.halts] == [
         "the disk does not keep up: too many steps wait to be durable"
     ]
     for place in range(3):
         await world.durable(place)
     assert world.log == []
+
+
+async def test_no_flood_of_messages_halts_it_while_the_disk_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A peer that makes ten thousand steps during one slow write must not cost more than its own answers.
+    monkeypatch.setattr(module, "WAITING_EFFECTS_MAX", 3)
+    world = World()
+    world.outbox.perform(step(0))
+    for _ in range(10):
+        world.outbox.perform(Effects(refused=[Refusal("height_window", B)]))
+    assert world.outbox.waiting == 1
+    for number in range(1, 6):
+        world.outbox.perform(step(number, persist=False))
+    assert (world.outbox.waiting, world.outbox.lost, world.halts) == (3, 3, [])
+    await world.durable(0)
+    assert world.log == sent(0, 1, 2)
 
 
 async def test_stopped_it_releases_nothing_and_halts_nobody() -> None:
