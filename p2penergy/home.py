@@ -8,6 +8,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.hazmat.primitives import serialization
+
 from p2penergy import config as configuration
 from p2penergy import genesis as genesis_module
 from p2penergy.beacon import HashChain
@@ -16,12 +18,14 @@ from p2penergy.genesis import Genesis, GenesisError
 from p2penergy.membership.errors import MembershipError
 from p2penergy.membership.identifying import Identify, identifier
 from p2penergy.membership.keys import DeviceKey
-from p2penergy.membership.private_files import read_private, write_atomically
+from p2penergy.membership.private_files import PUBLIC_FILE_MODE, read_private, write_atomically
 from p2penergy.signing import EcdsaSigner
 from transport import TlsIdentity, TransportError
 
 GENESIS_FILE = "genesis.json"
 KEY_FILE = "device.key.pem"
+PUBLIC_KEY_FILE = "device.public.pem"
+"""What goes to the authority, for the first certificate and for every later one."""
 CERTIFICATE_FILE = "device.cert.pem"
 AUTHORITY_FILE = "community.cert.pem"
 BEACON_FILE = "beacon.secret"
@@ -100,12 +104,21 @@ def write(
     """
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     key.save(path / KEY_FILE)
+    write_public_key(path, key)
     if beacon_secret is not None:
         save_beacon_secret(path, beacon_secret)
     (path / configuration.CONFIG_FILE).write_text(configuration.render(config), encoding="utf-8")
     (path / GENESIS_FILE).write_bytes(genesis_module.render(genesis))
     (path / CERTIFICATE_FILE).write_bytes(certificate_pem)
     (path / AUTHORITY_FILE).write_bytes(authority_pem)
+
+
+def write_public_key(path: Path, key: DeviceKey) -> None:
+    """Write the public half into a folder, as PEM; raises `KeyFileError`."""
+    pem = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    write_atomically(path / PUBLIC_KEY_FILE, pem, mode=PUBLIC_FILE_MODE)
 
 
 def save_beacon_secret(path: Path, secret: bytes) -> None:

@@ -20,10 +20,9 @@ from pathlib import Path
 from cryptography import x509
 
 from p2penergy.config import parse_address
-from p2penergy.home import AUTHORITY_FILE, CERTIFICATE_FILE, LEDGER_FILE, Device
+from p2penergy.home import AUTHORITY_FILE, CERTIFICATE_FILE, LEDGER_FILE, PUBLIC_KEY_FILE, Device
 from p2penergy.operations.asking import Report
 from p2penergy.operations.findings import Finding, Level, ok
-from p2penergy.operations.initial import PUBLIC_KEY_FILE
 from p2penergy.store import StoreError
 from p2penergy.store.schema import READ_ERRORS, connect_reader
 from p2penergy.store.store import check_pages, check_whose

@@ -8,8 +8,6 @@ at all: later it could hide that votes were lost (CONSENSUS section 6).
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.hazmat.primitives import serialization
-
 from p2penergy import config as configuration
 from p2penergy import home as homes
 from p2penergy.beacon import HashChain
@@ -23,7 +21,6 @@ from p2penergy.membership.private_files import PUBLIC_FILE_MODE, write_atomicall
 from p2penergy.opening import genesis_versions
 from p2penergy.store import Store
 
-PUBLIC_KEY_FILE = "device.public.pem"
 CERTIFICATE_BYTES_MAX = 64 * 1024
 
 
@@ -42,7 +39,7 @@ class Prepared:
     @property
     def public_key_file(self) -> Path:
         """What goes to the authority."""
-        return self.home / PUBLIC_KEY_FILE
+        return self.home / homes.PUBLIC_KEY_FILE
 
 
 def prepare(home: Path, genesis: Genesis, config: Config) -> Prepared:
@@ -81,10 +78,7 @@ def _make(home: Path, genesis: Genesis, config: Config) -> None:
     Store.create(ledger, genesis.chain_id, genesis_versions=genesis_versions(genesis)).close()
     # Last: a folder with a key is complete, and without one nothing was ever signed.
     key = DeviceKey.generate()
-    public_pem = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    write_atomically(home / PUBLIC_KEY_FILE, public_pem, mode=PUBLIC_FILE_MODE)
+    homes.write_public_key(home, key)
     key.save(home / homes.KEY_FILE)
 
 

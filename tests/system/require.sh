@@ -1,22 +1,17 @@
-#!/usr/bin/env bash
-# Installs what the tests marked `system` need beyond Python, make and git, or names it and ends with 2.
-set -euo pipefail
-
-missing=()
-command -v openssl > /dev/null || missing+=(openssl)
-if [ ${#missing[@]} -eq 0 ]; then
-  exit 0
+#!/bin/sh
+# What the system tests need beyond Python, make and git: installed here with apt-get as root, else named.
+set -eu
+missing=""
+need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
+need openssl openssl
+need promtool prometheus
+need ip iproute2
+[ -z "$missing" ] && exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+    apt-get update -qq
+    # shellcheck disable=SC2086
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $missing
+    exit 0
 fi
-
-if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
-  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y "${missing[@]}" > /dev/null || true
-fi
-
-still=()
-for program in "${missing[@]}"; do
-  command -v "$program" > /dev/null || still+=("$program")
-done
-if [ ${#still[@]} -gt 0 ]; then
-  echo "The system tests need ${still[*]}: install it, for example with 'sudo apt-get install ${still[*]}'." >&2
-  exit 2
-fi
+echo "The system tests need these packages (by their Debian names):$missing" >&2
+exit 2

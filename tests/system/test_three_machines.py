@@ -1,0 +1,140 @@
+"""What docs/operating.md promises: three machines, one folder each, a cable pulled and put back.
+
+Black box: everything is done with the program itself, on hosts that are network namespaces.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from namespaces import Machines
+
+pytestmark = pytest.mark.system
+
+PROGRAM = Path(sys.executable).parent / "p2penergy"
+PATIENCE_S = 90
+LONE = 3
+"""The host that is unplugged; it has one of the four validators."""
+
+
+class Network:
+    """A testnet of four validators on three hosts, started by its own scripts."""
+
+    def __init__(self, machines: Machines, out: Path) -> None:
+        self.machines = machines
+        self.out = out
+        hosts = ",".join(machines.address(number) for number in range(1, machines.count + 1))
+        self.must(1, "testnet", "--validators", "4", "--hosts", hosts, "--out", out)
+        self.figures: dict[str, Any] = json.loads((out / "network.json").read_text())
+
+    def must(self, number: int, *arguments: str | Path) -> str:
+        done = self.machines.run(number, [PROGRAM, *arguments])
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def folder(self, number: int) -> Path:
+        return self.out / "hosts" / self.machines.address(number)
+
+    def homes(self, number: int) -> list[Path]:
+        return sorted(path.parent for path in self.folder(number).glob("*/config.toml"))
+
+    def start(self, number: int) -> None:
+        script = ["env", f"P2PENERGY={PROGRAM}", self.folder(number) / "start.sh"]
+        done = self.machines.run(number, script)
+        assert done.returncode == 0, done.stderr
+
+    def height(self, number: int) -> int:
+        """Of the first node of a host, asked on that host; -1 while it does not answer."""
+        command = [PROGRAM, "status", "--home", self.homes(number)[0], "--json", "--wait-ms", "2000"]
+        done = self.machines.run(number, command)
+        status = json.loads(done.stdout)["status"] if done.stdout.startswith("{") else None
+        return -1 if status is None else int(status["height"])
+
+    def heights(self) -> list[int]:
+        return [self.height(number) for number in range(1, self.machines.count + 1)]
+
+    def trade(self, number: int) -> tuple[int, dict[str, Any]]:
+        meters = [self.out / each["home"] for each in self.figures["meters"]]
+        options = ["--seller", meters[0], "--buyer", meters[1], "--json", "--wait-s", "60"]
+        done = self.machines.run(number, [PROGRAM, "try-trade", *options])
+        assert done.stdout.startswith("{"), done.stdout + done.stderr
+        return done.returncode, json.loads(done.stdout)
+
+    def end(self) -> None:
+        for number in range(1, self.machines.count + 1):
+            for home in self.homes(number):
+                self.machines.run(number, [PROGRAM, "stop", "--home", home])
+
+
+def eventually(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"still not so: {what}"
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Iterator[Network]:
+    machines = Machines(3)
+    try:
+        made = Network(machines, tmp_path / "net")
+        try:
+            for number in (1, 2, 3):
+                made.start(number)
+            yield made
+        finally:
+            made.end()
+    finally:
+        machines.remove()
+
+
+@pytest.mark.timeout(400)
+def test_a_trade_is_seen_everywhere_and_a_pulled_cable_does_no_harm(network: Network) -> None:
+    eventually(lambda: min(network.heights()) >= 1, "every host decides")
+    code, trade = network.trade(1)
+    assert code == 0
+    assert trade["accepted"]
+    assert len(trade["seen"]) == 4
+    assert all(trade["seen"].values())
+
+    before = network.height(LONE)
+    network.machines.unplug(LONE)
+    lone = next(v for v in network.figures["validators"] if network.machines.address(LONE) in v["address"])
+    # Three of four go on, and the fourth, which still answers on its own host, decides nothing alone.
+    code, trade = network.trade(1)
+    assert (code, trade["accepted"]) == (1, True)
+    assert [peer for peer, seen in trade["seen"].items() if not seen] == [lone["participant_id"]]
+    goal = network.height(1) + 2
+    eventually(lambda: network.height(1) >= goal and network.height(2) >= goal, "heights keep coming")
+    assert before <= network.height(LONE) < trade["height"]
+    findings = network.machines.run(
+        1, [PROGRAM, "doctor", "--home", network.homes(1)[0], "--json", "--wait-ms", "2000"]
+    )
+    assert findings.returncode == 1
+    wrong = [each["check"] for each in json.loads(findings.stdout) if each["level"] == "error"]
+    assert wrong == [f"peer {lone['participant_id'][:12]}"]
+
+    network.machines.plug(LONE)
+    eventually(lambda: network.height(LONE) >= goal, "the host is back at the others' height")
+    eventually(lambda: network.trade(LONE)[0] == 0, "a trade from there is seen everywhere")
+
+
+@pytest.mark.timeout(400)
+def test_a_host_that_loses_its_power_comes_back(network: Network) -> None:
+    eventually(lambda: min(network.heights()) >= 1, "every host decides")
+    (home,) = network.homes(LONE)
+    os.kill(int((home / "ledger.sqlite3.lock").read_text()), signal.SIGKILL)
+    goal = network.height(1) + 2
+    eventually(lambda: network.height(1) >= goal and network.height(2) >= goal, "heights keep coming")
+    network.start(LONE)
+    eventually(lambda: network.height(LONE) >= goal, "the host is back at the others' height")
+    network.end()
+    audited = network.machines.run(1, [PROGRAM, "audit", network.folder(LONE)])
+    assert audited.returncode == 0, audited.stdout
