@@ -28,10 +28,10 @@ BUYER_AT_FAULT = -1
 class Quality(NamedTuple):
     """Equation (2) of one transaction: the total, and the two terms that the next one starts from."""
 
-    total: Fraction
-    validators: Fraction
+    total: Fraction | int
+    validators: Fraction | int
     """v_(i)."""
-    leader: Fraction
+    leader: Fraction | int
     """L_(i)."""
 
 
@@ -50,7 +50,6 @@ def equation_2(
     Raises:
         ValueError: x < 0, and alpha is neither +1 (the seller failed) nor -1 (the buyer failed).
     """
-    x = Fraction(x)
     validators, leader = v_previous * x, leader_previous * x**3
     if x >= 0:
         sides = (seller + buyer) * x**5
@@ -70,7 +69,8 @@ def transaction_total(rules: ScoreRules, x_ppm: int, seller_ppm: int, buyer_ppm:
     would tell no more than whether the declines so far are even or odd. 0 when x is 0.
     """
     before = rules.quality_validators_ppm, rules.quality_leader_ppm
-    return int(equation_2(*before, Fraction(x_ppm, PPM), seller_ppm, buyer_ppm, alpha).total)
+    x = x_ppm // PPM if x_ppm % PPM == 0 else Fraction(x_ppm, PPM)
+    return int(equation_2(*before, x, seller_ppm, buyer_ppm, alpha).total)
 
 
 # ---- the bounded reading ---------------------------------------------------------------------------

@@ -10,14 +10,13 @@ from fractions import Fraction
 from p2penergy.ledger.qscore import SELLER_AT_FAULT, equation_2
 from p2penergy.market.reputation_study.week import Trade
 
-Scores = dict[str, Fraction]
+Scores = dict[str, Fraction | int]
 START = Fraction(3, 10)
-_ONE = Fraction(1)
 
 
 def assigned(trades: Iterable[Trade], names: Iterable[str]) -> Scores:
     """Whoever a transaction is about gets f(x, alpha) on top; in a decline only the side at fault."""
-    scores = dict.fromkeys(names, START)
+    scores: Scores = dict.fromkeys(names, START)
     for trade in trades:
         x = 1 if not trade.fault else -1
         seller, buyer = scores[trade.seller], scores[trade.buyer]
@@ -29,7 +28,7 @@ def assigned(trades: Iterable[Trade], names: Iterable[str]) -> Scores:
 
 def remembered(trades: Iterable[Trade], names: Iterable[str], step: Fraction = Fraction(9, 10)) -> Scores:
     """Every score is multiplied by x, as v is: 0.9 for a success, -0.9 for a decline."""
-    scores = dict.fromkeys(names, START)
+    scores: Scores = dict.fromkeys(names, START)
     for trade in trades:
         x = step if not trade.fault else -step
         for name in _concerned(trade):
@@ -39,8 +38,9 @@ def remembered(trades: Iterable[Trade], names: Iterable[str], step: Fraction = F
 
 def last_total(trades: Iterable[Trade], names: Iterable[str]) -> Scores:
     """A score is the total of the last transaction; v and L run on from one to the next."""
-    scores = dict.fromkeys(names, START)
-    v = leader = START
+    scores: Scores = dict.fromkeys(names, START)
+    v: Fraction | int = START
+    leader: Fraction | int = START
     for trade in trades:
         x = 1 if not trade.fault else -1
         seller, buyer = scores[trade.seller], scores[trade.buyer]
