@@ -71,10 +71,10 @@ def a_plan(validators: int = 4, households: int = 6, **rules: Any) -> Plan:
 class Running:
     """One node that runs in a task of its own."""
 
-    def __init__(self, name: str, home: Home) -> None:
+    def __init__(self, name: str, home: Home, store: Store | None = None) -> None:
         self.name = name
         self.home = home
-        self.store = Store.open(home.ledger_path, home.genesis.chain_id)
+        self.store = store or Store.open(home.ledger_path, home.genesis.chain_id)
         self.mesh = make_mesh(home)
         self.node = Node(home, self.store, self.mesh)
         self._stop = asyncio.Event()
