@@ -38,12 +38,19 @@ def refusal(work: Work, message: Message, peer: bytes) -> str | None:
             wanted = message.height == work.instance.height and len(work.fetch) > 0
             return None if wanted else "unrequested"
         case BlockRequest():
-            held = message.height in (work.instance.height, work.chain.tip_height)
-            return None if held else "height_window"
+            return _of_block_request(work, message, peer)
         case Status():
             return None
         case _:
             return "not_consensus"
+
+
+def _of_block_request(work: Work, message: BlockRequest, peer: bytes) -> str | None:
+    if message.height not in (work.instance.height, work.chain.tip_height):
+        return "height_window"
+    # An undecided block is as large an answer as there is, and only who votes on it needs it.
+    undecided = message.height == work.instance.height
+    return "not_member" if undecided and peer not in work.chain.committee else None
 
 
 def _of_vote(work: Work, vote: Vote, peer: bytes) -> str | None:
@@ -86,9 +93,20 @@ def _of_current_vote(work: Work, vote: Vote) -> str | None:
     if isinstance(vote, ViewChange):
         return "superseded" if held is not None and held.view > vote.view else None
     if isinstance(vote, PrePrepare):
-        # A lower view's proposal can't be voted for; its block may still be wanted.
-        return "view_left" if vote.view < instance.view and vote.digest not in work.fetch else None
+        return _of_proposal(work, vote)
     return None
+
+
+def _of_proposal(work: Work, proposal: PrePrepare) -> str | None:
+    instance = work.instance
+    if proposal.digest in work.fetch:
+        # Whatever else is wrong with it: its block is wanted.
+        return None
+    # A lower view's proposal can't be voted for. A leader that was caught with two of one view, none of
+    # which is held, has used up its turn: each further one would cost the execution of a block.
+    if proposal.view < instance.view:
+        return "view_left"
+    return "conflicting" if instance.watch.is_proven(proposal) else None
 
 
 def _of_decided(work: Work, message: Decided, peer: bytes) -> str | None:

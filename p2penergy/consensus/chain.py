@@ -37,6 +37,7 @@ from p2penergy.signing import SignatureChecker
 _HEADER_BYTES_MAX = 1024
 _VOTE_BYTES_MAX = 96
 COMMITTEES_REMEMBERED_MAX = 16
+FAULTS_REMEMBERED_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,8 @@ class Chain:
         self._checker = checker
         self._rules = rules
         self._drawn: dict[tuple[int, Stage], Committee] = {}
+        self._faults: dict[bytes, InvalidBlockError] = {}
+        """Digests of the working height's blocks that do not execute: nobody has one executed twice."""
         self.tip: Block | None = None
         self.tip_certificate: Certificate | None = None
         self.tip_height, self.tip_slot, self.tip_digest = 0, 0, self.chain_id
@@ -91,6 +94,7 @@ class Chain:
     def _open(self, commit_slot: int) -> None:
         """Everything that depends on the height after the tip."""
         self.height = self.tip_height + 1
+        self._faults.clear()
         self.stage = self.tip.header.next_stage if self.tip else self._timing.first_stage
         self.committee = self._committee(self.height, self.stage)
         if self.committee.n == 0:
@@ -214,6 +218,9 @@ class Chain:
         Raises:
             InvalidBlockError: with the code of the first rule that it breaks.
         """
+        fault = self._faults.get(digest)
+        if fault is not None:
+            raise InvalidBlockError(fault.code, str(fault))
         try:
             block = decode_block(raw)
         except MalformedMessageError as error:
@@ -239,6 +246,16 @@ class Chain:
             transactions=block.transactions,
             parent_certificate=block.parent_certificate,
         )
+        try:
+            return KnownBlock(block, raw, digest, self._executed(draft, header))
+        except InvalidBlockError as error:
+            # The digest covers all that execution depends on: it stays invalid at this height.
+            if len(self._faults) >= FAULTS_REMEMBERED_MAX:
+                del self._faults[next(iter(self._faults))]
+            self._faults[digest] = error
+            raise
+
+    def _executed(self, draft: Draft, header: Header) -> Outcome:
         outcome = self._application.execute(draft)
         _require(
             outcome.receipts_root == header.receipts_root,
@@ -246,7 +263,7 @@ class Chain:
             "execution gives other receipts",
         )
         _require(outcome.state_root == header.state_root, "block_state_root", "execution gives another state")
-        return KnownBlock(block, raw, digest, outcome)
+        return outcome
 
     def check_header(self, header: Header) -> None:
         """Validate all of a header of the working height that does not need the block's body.

@@ -134,6 +134,25 @@ def test_block_requests_for_other_heights_are_refused(bench: Bench) -> None:
     assert codes == ["height_window", None, None, "height_window"]
 
 
+def test_only_who_votes_on_an_undecided_block_may_have_it(bench: Bench) -> None:
+    assert code(bench, BlockRequest(2, bytes(32)), STRANGER) == "not_member"
+    assert code(bench, BlockRequest(1, bytes(32)), STRANGER) is None, "the tip is for everybody"
+
+
+def test_a_leader_caught_with_two_proposals_has_no_third_looked_at(bench: Bench) -> None:
+    # None of them is valid, so none is held; yet each costs the execution of a whole block.
+    view = next(view for view in (3, 4, 5) if bench.leader(view) != bench.me)
+    messages = [bench.pre_prepare(view, bench.block(view), digest=bytes([i]) * 32) for i in range(3)]
+    bench.deliver(messages[0])
+    assert code(bench, messages[1]) is None
+    bench.deliver(messages[1])
+    assert bench.node.replica.counters["evidence"] == 1
+    assert code(bench, messages[2]) == "conflicting"
+    right = bench.pre_prepare(view, bench.block(view))
+    assert code(bench, right) == "conflicting"
+    assert code(bench, bench.prepare(bench.leader(view), view, right.digest)) is None
+
+
 def test_decided_is_checked_for_a_quorum_before_its_signatures(bench: Bench) -> None:
     known = bench.block(2)
     assert code(bench, Decided(known.raw, bench.cc(2, known.digest, bench.members[:2]))) == "bad_certificate"

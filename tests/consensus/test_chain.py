@@ -9,7 +9,7 @@ from consensus_harness import Network, participant
 
 from p2penergy.blocks import InvalidBlockError
 from p2penergy.consensus import Rules
-from p2penergy.consensus.chain import Chain
+from p2penergy.consensus.chain import FAULTS_REMEMBERED_MAX, Chain
 from p2penergy.consensus.errors import InvariantError
 from p2penergy.messages import Block, Stage, certificate_digest, encode, header_digest
 
@@ -97,6 +97,23 @@ def test_another_block_than_the_one_named_is_not_executed(bench: Bench) -> None:
         chain.check(known.raw, bytes(32))
     assert caught.value.code == "block_digest"
     assert bench.node.application.executions == executions
+
+
+def test_a_block_that_does_not_execute_is_executed_once(bench: Bench) -> None:
+    # The longest block that a leader can make, sent again and again, must not keep everybody busy.
+    chain, application = bench.chain(), bench.node.application
+    bad = changed(bench.block(2, b"tx").block, state_root=bytes(32))
+    executions = application.executions
+    assert [code_of(chain, bad) for _ in range(3)] == ["block_state_root"] * 3
+    assert application.executions == executions + 1
+    # What a body can't vouch for says nothing of the block that the digest names.
+    good = bench.block(2, b"tx")
+    stripped = msgspec.structs.replace(good.block, transactions=())
+    assert code_of(chain, stripped) == "block_transactions_root"
+    assert chain.check(good.raw, good.digest).digest == good.digest
+    for slot in range(2 * FAULTS_REMEMBERED_MAX):
+        code_of(chain, changed(bad, period=slot))
+    assert len(chain._faults) == FAULTS_REMEMBERED_MAX
 
 
 def with_certificate(block: Block, certificate: Any) -> Block:

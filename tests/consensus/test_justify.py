@@ -101,17 +101,28 @@ def test_j1_with_a_prepared_view_change_must_propose_that_block(bench: Bench) ->
     assert [prepare.digest for prepare in bench.sent(Prepare)] == [old.digest]
 
 
-def test_j1_needs_the_certificate_of_the_highest_prepared_view(bench: Bench) -> None:
-    bench.at(2)
+def prepared_twice(bench: Bench) -> tuple[ViewChange, ...]:
+    """VIEW-CHANGEs to view 3 of which one names the block of view 1 and one that of view 2."""
     older, newer = bench.block(1), bench.block(2)
     senders = bench.others
-    changes = (
+    return (
         bench.view_change(senders[0], 3, bench.pc(1, older.digest), certificate=None),
         bench.view_change(senders[1], 3, bench.pc(2, newer.digest), certificate=None),
         bench.view_change(senders[2], 3),
     )
+
+
+def test_j1_proposes_no_block_of_a_lower_prepared_view(bench: Bench) -> None:
+    bench.at(2)
+    older, changes = bench.block(1), prepared_twice(bench)
     lower = bench.pre_prepare(3, older, changes, bench.pc(1, older.digest))
     assert refused_by(bench, lower) == {"justification_bad_certificate"}
+
+
+def test_j1_needs_the_certificate_of_the_highest_prepared_view(bench: Bench) -> None:
+    bench.at(2)
+    newer = bench.block(2)
+    changes = prepared_twice(bench)
     assert refused_by(bench, bench.pre_prepare(3, newer, changes)) == {"justification_no_certificate"}
     thin = bench.pc(2, newer.digest, bench.members[:2])
     assert refused_by(bench, bench.pre_prepare(3, newer, changes, thin)) == {"justification_bad_certificate"}
