@@ -89,28 +89,50 @@ class Life(RuleBasedStateMachine):
         period = self.village.first_open_period + step
         self.send(self.village.order(member, side, energy_wh, price, place, period=period))
 
-    @rule(members=st.permutations(range(MEMBERS)), energy_wh=energies.filter(lambda wh: wh > 9))
-    def market(self, members: list[int], energy_wh: int) -> None:
-        """Orders that can meet, and the readings of their period, not all as they promise."""
-        for seller, buyer in (members[:2], members[2:]):
-            self.send(self.village.ask(seller, energy_wh, PRICE // 2))
-            self.send(self.village.bid(buyer, energy_wh, PRICE))
-            self.send(self.village.reading(seller, 0, energy_wh, self.village.first_open_period))
-            self.send(self.village.reading(buyer, energy_wh // 2, 0, self.village.first_open_period))
+    @rule(
+        members=st.permutations(range(MEMBERS)),
+        energies_wh=st.tuples(*[st.integers(10, 60)] * 4),
+        share=st.integers(0, 5),
+        settles=st.booleans(),
+    )
+    def market(self, members: list[int], energies_wh: tuple[int, ...], share: int, settles: bool) -> None:
+        """Orders that can meet, the closing of their gate, and meters that bear out a share of them."""
+        village, period = self.village, self.village.first_open_period
+        sellers, buyers = members[:2], members[2:]
+        for who, energy_wh in zip(sellers, energies_wh[:2], strict=True):
+            self.send(village.ask(who, energy_wh, PRICE // 2))
+            self.send(village.reading(who, export_wh=energy_wh * share // 4, period=period))
+        for who, energy_wh in zip(buyers, energies_wh[2:], strict=True):
+            self.send(village.bid(who, energy_wh, PRICE))
+            self.send(village.reading(who, import_wh=energy_wh, period=period))
+        self.decide(0, moves_on=False)
+        while settles and village.ledger.period <= period:
+            self.decide(1, moves_on=True)
 
     @rule(member=who, place=st.integers(0, 1), step=a_step)
     def cancel(self, member: int, place: int, step: int) -> None:
         period = self.village.first_open_period + step
         self.send(self.village.cancel(member, place, period=period))
 
-    @rule(pair=pairs, energy_wh=energies.filter(bool), number=st.integers(0, 2), ahead=st.integers(1, 3))
-    def look_ahead(self, pair: tuple[int, int], energy_wh: int, number: int, ahead: int) -> None:
-        """A contract in escrow, and sometimes what it promises."""
+    @rule(
+        pair=pairs,
+        energy_wh=energies.filter(bool),
+        number=st.integers(0, 2),
+        ahead=st.integers(1, 3),
+        settles=st.booleans(),
+    )
+    def look_ahead(
+        self, pair: tuple[int, int], energy_wh: int, number: int, ahead: int, settles: bool
+    ) -> None:
+        """A contract in escrow, and its period with what it promises."""
         period = self.village.ledger.period + ahead
         until = self.village.ledger.period + self.life
         self.send(self.village.forward(*pair, energy_wh, ahead, number=number, valid_until_period=until))
         self.send(self.village.reading(pair[0], export_wh=energy_wh, period=period))
         self.send(self.village.reading(pair[1], import_wh=energy_wh, period=period))
+        self.decide(0, moves_on=False)
+        while settles and self.village.ledger.period <= period:
+            self.decide(1, moves_on=True)
 
     @rule(
         parties=st.tuples(who, who, who, who),
@@ -140,6 +162,9 @@ class Life(RuleBasedStateMachine):
 
     @rule(proposer=st.integers(0, 1), moves_on=st.booleans())
     def decide_all(self, proposer: int, moves_on: bool) -> None:
+        self.decide(proposer, moves_on)
+
+    def decide(self, proposer: int, moves_on: bool) -> None:
         """What is waiting, less what would make the block invalid; readings ahead of it wait on."""
         period = self.village.ledger.period + moves_on
         good: list[bytes] = []
