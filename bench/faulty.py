@@ -6,10 +6,11 @@ doing, a bad network `transport.faults`'). Nothing of this is reachable from `p2
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import msgspec
 
-from p2penergy.blocks import Draft
+from p2penergy.blocks import draft_of
 from p2penergy.consensus.ports import Application
 from p2penergy.digests import merkle_root
 from p2penergy.messages import (
@@ -118,17 +119,7 @@ class Equivocator:
 
 def _without_last(block: Block, application: Application) -> Block:
     header, transactions = block.header, block.transactions[:-1]
-    draft = Draft(
-        height=header.height,
-        slot=header.slot,
-        proposer=header.proposer,
-        period=header.period,
-        stage=header.stage,
-        next_stage=header.next_stage,
-        reveal=header.reveal,
-        transactions=transactions,
-        parent_certificate=block.parent_certificate,
-    )
+    draft = replace(draft_of(block), transactions=transactions)
     outcome = application.execute(draft)
     changed = msgspec.structs.replace(
         header,

@@ -6,7 +6,7 @@ either. Implements the seam between CONSENSUS section 3 and LEDGER section 3.
 
 from dataclasses import dataclass
 
-from p2penergy.messages import Certificate, Stage
+from p2penergy.messages import Block, Certificate, Stage
 
 
 class InvalidBlockError(Exception):
@@ -30,3 +30,19 @@ class Draft:
     reveal: bytes
     transactions: tuple[bytes, ...]
     parent_certificate: Certificate | None
+
+
+def draft_of(block: Block) -> Draft:
+    """What a block's proposer drafted: the block without the roots that execution gave it."""
+    header = block.header
+    return Draft(
+        height=header.height,
+        slot=header.slot,
+        proposer=header.proposer,
+        period=header.period,
+        stage=header.stage,
+        next_stage=header.next_stage,
+        reveal=header.reveal,
+        transactions=block.transactions,
+        parent_certificate=block.parent_certificate,
+    )

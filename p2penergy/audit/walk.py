@@ -16,7 +16,7 @@ from p2penergy.audit.certificates import fault_of
 from p2penergy.audit.findings import LedgerReport
 from p2penergy.audit.leaders import Panel, Views
 from p2penergy.audit.tables import Tables
-from p2penergy.blocks import Draft, InvalidBlockError
+from p2penergy.blocks import InvalidBlockError, draft_of
 from p2penergy.digests import merkle_root
 from p2penergy.genesis import Genesis
 from p2penergy.ledger import LedgerOutcome
@@ -210,17 +210,7 @@ class Walk:
 
     def _executed(self, block: Block) -> LedgerOutcome | None:
         header = block.header
-        draft = Draft(
-            height=header.height,
-            slot=header.slot,
-            proposer=header.proposer,
-            period=header.period,
-            stage=header.stage,
-            next_stage=header.next_stage,
-            reveal=header.reveal,
-            transactions=block.transactions,
-            parent_certificate=block.parent_certificate,
-        )
+        draft = draft_of(block)
         try:
             outcome = self.ledger.execute(draft)
         except InvalidBlockError as error:

@@ -9,7 +9,7 @@ Implements CONSENSUS sections 3 and 9.
 from dataclasses import dataclass, replace
 
 from p2penergy import beacon
-from p2penergy.blocks import Draft, InvalidBlockError
+from p2penergy.blocks import Draft, InvalidBlockError, draft_of
 from p2penergy.consensus import certificates
 from p2penergy.consensus.committee import Committee, draw
 from p2penergy.consensus.errors import InvariantError
@@ -235,17 +235,7 @@ class Chain:
             "block_transactions_root",
             "the body is not the one that the header names",
         )
-        draft = Draft(
-            height=header.height,
-            slot=header.slot,
-            proposer=header.proposer,
-            period=header.period,
-            stage=header.stage,
-            next_stage=header.next_stage,
-            reveal=header.reveal,
-            transactions=block.transactions,
-            parent_certificate=block.parent_certificate,
-        )
+        draft = draft_of(block)
         try:
             return KnownBlock(block, raw, digest, self._executed(draft, header))
         except InvalidBlockError as error:
