@@ -1,4 +1,4 @@
-"""Founding: certificates, genesis and folders that fit together, and a sentence for what is in the way."""
+"""Founding: everybody gets a key and a place, and what stands in the way is named."""
 
 from __future__ import annotations
 
@@ -8,88 +8,91 @@ from typing import Any
 
 import pytest
 
-from p2penergy import founding as module
+from p2penergy import founding
 from p2penergy import home as homes
 from p2penergy.beacon import HashChain
-from p2penergy.config import parse_address
-from p2penergy.founding import HOST, WALLET_NANO, FoundingError, Plan, found
+from p2penergy.founding import FoundingError, Plan, Site, address_text, found, write_home
 from p2penergy.genesis import ConsensusRules, GenesisError, MarketRules
+from p2penergy.membership.authority import Authority
 from p2penergy.store import Store
 
-LINKS = 64
+LINKS = 100
+RULES = ConsensusRules(t0_ms=0, alpha_ms=500, eps_ms=50, delta_ms=100, committee_size_min=1)
 
 
 @pytest.fixture(autouse=True)
-def short_chains(monkeypatch: pytest.MonkeyPatch) -> None:
-    for each in (module, homes):
-        monkeypatch.setattr(each, "HashChain", lambda secret: HashChain(secret, LINKS))
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (homes, founding):
+        monkeypatch.setattr(module, "HashChain", lambda secret: HashChain(secret, LINKS))
 
 
-def plan(**changes: Any) -> Plan:
+def a_plan(**changed: Any) -> Plan:
     values: dict[str, Any] = {
         "community": "Elm Street",
-        "households": [(f"H{i:03}", 1_000 * i) for i in range(1, 7)],
-        "validators": 4,
-        "consensus": ConsensusRules(t0_ms=0, alpha_ms=500, eps_ms=5, delta_ms=20),
+        "households": [("A", 0), ("B", 5000), ("C", 0)],
+        "validators": 2,
+        "consensus": RULES,
         "market": MarketRules(),
     }
-    return Plan(**(values | changes))
+    return Plan(**(values | changed))
 
 
-def test_every_validator_has_a_home_that_opens(tmp_path: Path) -> None:
-    community = found(plan(), tmp_path)
-    assert community.validators == ("H001", "H002", "H003", "H004")
-    assert sorted(path.name for path in tmp_path.iterdir()) == list(community.validators)
+def test_the_first_households_are_validators_on_loopback(tmp_path: Path) -> None:
+    community = found(a_plan(), tmp_path)
+    assert community.validators == ("A", "B")
+    assert [member.validator for member in community.genesis.members] == [True, True, False]
+    assert community.genesis.members[1].rated_w == 5000
     for name in community.validators:
         home = homes.load(community.homes[name])
-        meter = community.meters[name]
-        assert home.signer.participant_id == meter.participant_id
-        assert home.genesis == community.genesis
-        assert parse_address(home.config.node.listen) == community.addresses[meter.participant_id]
-        assert set(home.config.peers) == {pid.hex() for pid in community.addresses}
-        with_store = Store.open(home.ledger_path, community.genesis.chain_id)
-        assert with_store.tip() == 0
-        with_store.close()
+        assert home.path == tmp_path / name
+        assert home.signer.participant_id == community.meters[name].participant_id
+        assert home.config.peers == {p.hex(): address_text(*a) for p, a in community.addresses.items()}
+        Store.open(home.ledger_path, home.genesis.chain_id).close()
+        assert community.name_of(home.signer.participant_id) == name
+    assert len({port for _, port in community.addresses.values()}) == 2
+    assert not (tmp_path / "C").exists()
 
 
-def test_all_households_are_members_and_the_first_are_validators(tmp_path: Path) -> None:
-    community = found(plan(), tmp_path)
-    members = {community.name_of(bytes.fromhex(m.participant_id)): m for m in community.genesis.members}
-    assert [members[name].validator for name in sorted(members)] == [True] * 4 + [False] * 2
-    assert [members[name].rated_w for name in sorted(members)] == [1_000 * i for i in range(1, 7)]
-    assert {m.wallet_nano for m in members.values()} == {WALLET_NANO}
-    assert len({m.public_key for m in members.values()}) == 6
+def test_validators_live_where_their_sites_say(tmp_path: Path) -> None:
+    sites = [Site("2001:db8::1", 1, Path("x/one"), "127.0.0.1:9"), Site("b.example", 2, Path("y"))]
+    community = found(a_plan(sites=sites), tmp_path)
+    one, two = (homes.load(community.homes[name]) for name in "AB")
+    assert one.path == tmp_path / "x" / "one"
+    assert one.config.node.listen == "[2001:db8::1]:1"
+    assert (one.config.gateway.listen, two.config.gateway.listen) == ("127.0.0.1:9", "")
+    assert two.config.peers[one.signer.participant_id.hex()] == "[2001:db8::1]:1"
 
 
-def test_free_ports_differ(tmp_path: Path) -> None:
-    community = found(plan(), tmp_path)
-    assert len({port for _, port in community.addresses.values()}) == 4
-    assert {host for host, _ in community.addresses.values()} == {HOST}
+def test_an_authority_that_exists_issues_all_certificates(tmp_path: Path) -> None:
+    authority = Authority.create(tmp_path / "ca", "Elm Street")
+    community = found(a_plan(), tmp_path / "net", authority)
+    assert community.authority_pem == authority.certificate_pem
+    assert len(authority.list()) == 3
 
 
-def test_two_foundings_are_two_communities(tmp_path: Path) -> None:
-    one, two = found(plan(), tmp_path / "one"), found(plan(), tmp_path / "two")
-    assert one.genesis.chain_id != two.genesis.chain_id
-
-
-def test_a_port_in_use_is_told_and_nothing_is_written(tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind((HOST, 0))
-        taken.listen()
+def test_a_port_in_use_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(FoundingError, match=rf"port {port} of {HOST} can't be used"):
-            found(plan(base_port=port - 1), tmp_path)
-    assert list(tmp_path.iterdir()) == []
+        with pytest.raises(FoundingError, match=f"port {port} of 127.0.0.1 can't be used"):
+            found(a_plan(base_port=port, validators=1), tmp_path)
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(FoundingError, match="can't be written: Not a directory"):
-        found(plan(), tmp_path / "file" / "below")
+def test_a_key_is_never_overwritten(tmp_path: Path) -> None:
+    community = found(a_plan(), tmp_path)
+    before = (tmp_path / "A" / homes.KEY_FILE).read_bytes()
+    with pytest.raises(FoundingError, match="exists already"):
+        write_home(community, "A", tmp_path / "A", homes.load(tmp_path / "A").config.node)
+    assert (tmp_path / "A" / homes.KEY_FILE).read_bytes() == before
 
 
-def test_rules_that_do_not_fit_are_told(tmp_path: Path) -> None:
-    rules = ConsensusRules(t0_ms=0, alpha_ms=50, eps_ms=5, delta_ms=20)
-    with pytest.raises(GenesisError, match="alpha_ms"):
-        found(plan(consensus=rules), tmp_path)
-    assert list(tmp_path.iterdir()) == []
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "A").write_text("in the way")
+    with pytest.raises(FoundingError, match="can't be written"):
+        found(a_plan(), tmp_path)
+
+
+def test_rules_that_do_not_fit_make_nothing(tmp_path: Path) -> None:
+    rules = ConsensusRules(t0_ms=0, alpha_ms=1, eps_ms=50, delta_ms=100)
+    with pytest.raises(GenesisError):
+        found(a_plan(consensus=rules), tmp_path / "net")
+    assert not (tmp_path / "net").exists()

@@ -52,6 +52,8 @@ def import_command(home: Path, file: Path) -> None:
 
         report = portable.import_into(home, file, progress)
     click.echo(f"Taken in after a clean audit: {report.height} blocks, {report.transactions} transactions.")
+    if report.base_height:
+        click.echo(f"It begins with a snapshot of block {report.base_height}: what was before is not in it.")
     click.echo(f"Next: p2penergy start --home {home}")
 
 

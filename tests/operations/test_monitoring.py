@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
+import urllib.request
 from pathlib import Path
 
 import pytest
+from operating_net import make_net
+
+from p2penergy.processes import Validator
 
 MONITORING = Path(__file__).resolve().parents[2] / "monitoring"
 
@@ -25,6 +30,21 @@ def test_promtool_agrees(arguments: tuple[str, ...]) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "SUCCESS" in done.stdout
+
+
+@pytest.mark.system
+async def test_promtool_finds_nothing_to_say_about_the_metrics_of_a_real_node(tmp_path: Path) -> None:
+    net = await asyncio.to_thread(make_net, tmp_path / "net", 1)
+    node = Validator("node-1", net.homes[0])
+    await node.start()
+    try:
+        with await asyncio.to_thread(urllib.request.urlopen, f"http://{net.gateway()}/metrics") as answer:
+            text = answer.read()
+    finally:
+        await node.stop()
+    judge = ["promtool", "check", "metrics"]
+    done = await asyncio.to_thread(subprocess.run, judge, input=text, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
 def test_every_alert_is_tested_and_says_what_to_do() -> None:
