@@ -91,6 +91,11 @@ class _Lane:
     def is_empty(self) -> bool:
         return not self.first and not self.contracts
 
+    def last_key(self) -> bytes:
+        """The key of what came last of the submitter that came last, or else of the last to go first."""
+        queue = next(reversed(self.contracts.values()), self.first)
+        return next(reversed(queue))
+
     def contracts_in_turn(self) -> Iterator[_Pending]:
         """The first of every submitter, then the second of every, and so on."""
         queues = [iter(queue.values()) for queue in self.contracts.values()]
@@ -186,9 +191,9 @@ class Pool:
         refusal = (
             self._stranger(transaction)
             or self._proves_nothing(transaction)
-            or self._known(data, transaction)
+            or self._known(submitted)
             or self._untimely(transaction)
-            or self._full(len(data), submitter_of(transaction))
+            or self._full(len(data), submitter_of(transaction), first_period(transaction))
         )
         return (refusal, None) if refusal else (TAKEN, submitted)
 
@@ -208,11 +213,13 @@ class Pool:
             return PoolResult(False, "proven_enough", "more than enough is on record against this member")
         return None
 
-    def _known(self, data: bytes, transaction: Transaction) -> PoolResult | None:
+    def _known(self, submitted: Submitted) -> PoolResult | None:
+        transaction = submitted.transaction
         key = answer_key(transaction)
         pending = self._pending.get(key)
         if pending is not None:
-            if pending.data == data:
+            # By its id, not by its bytes: anybody on the way can turn a signature into the other valid one.
+            if parse(pending.data, self._chain_id).transaction_id == submitted.transaction_id:
                 return PoolResult(False, "pending", "the transaction is pending already")
             return PoolResult(False, "other_pending", f"another transaction for {keys.text(key)} is pending")
         if self._get(key) is not None or self._is_settled(transaction):
@@ -239,21 +246,40 @@ class Pool:
             return PoolResult(False, "expiry_too_far", said)
         return None
 
-    def _full(self, size_bytes: int, submitter: bytes) -> PoolResult | None:
+    def _full(self, size_bytes: int, submitter: bytes, period: int) -> PoolResult | None:
         share = self._shares.get(submitter, _Share())
         if share.count >= SUBMITTER_TRANSACTIONS_MAX or share.size_bytes + size_bytes > SUBMITTER_BYTES_MAX:
             said = f"{share.count} transactions of this submitter are pending; wait for their receipts"
             return PoolResult(False, "submitter_full", said)
-        if len(self) >= POOL_TRANSACTIONS_MAX or self.size_bytes + size_bytes > POOL_BYTES_MAX:
+        if not self._has_room(size_bytes) and self._lane_to_spare(period) is None:
             said = f"{len(self)} transactions are pending at this node; try another, or later"
             return PoolResult(False, "pool_full", said)
         return None
+
+    def _has_room(self, size_bytes: int) -> bool:
+        return len(self) < POOL_TRANSACTIONS_MAX and self.size_bytes + size_bytes <= POOL_BYTES_MAX
+
+    def _lane_to_spare(self, period: int) -> _Lane | None:
+        """The latest lane, if it must wait for longer than what is about `period`, and for long at all.
+
+        A few members could fill every place with contracts of tomorrow, and shut the market for a day.
+        """
+        latest = max(self._lanes, default=0)
+        soon = query.tip(self._get).period + 1
+        return self._lanes[latest] if latest > max(period, soon) else None
+
+    def _make_room(self, size_bytes: int, period: int) -> None:
+        while not self._has_room(size_bytes):
+            lane = self._lane_to_spare(period)
+            assert lane is not None, "a transaction was taken for which there is no room"
+            self._remove(lane.last_key())
 
     def _insert(self, data: bytes, transaction: Transaction) -> None:
         submitter, key = submitter_of(transaction), answer_key(transaction)
         expires = last_period(transaction, self._life_periods)
         goes_first = isinstance(transaction, Reading | Accusation)
         pending = _Pending(data, submitter, first_period(transaction), expires, goes_first)
+        self._make_room(len(data), pending.period)
         self._pending[key] = pending
         self._lanes.setdefault(pending.period, _Lane()).add(key, pending)
         share = self._shares.setdefault(submitter, _Share())

@@ -10,6 +10,13 @@ from p2penergy.messages import BLOCK_TRANSACTIONS_MAX, TRANSACTION_BYTES_MAX, en
 BYTES_MAX = 1 << 20
 
 
+class AnySignature:
+    """Takes them all, as the two forms of one ECDSA signature both hold."""
+
+    def check(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
+        return True
+
+
 def taken(village: Village, *transactions: bytes) -> None:
     for transaction in transactions:
         result = village.ledger.pool.add(transaction)
@@ -236,6 +243,38 @@ def test_bytes_are_shared_too(monkeypatch: pytest.MonkeyPatch) -> None:
     taken(village, one)
     assert code(village, other) == "submitter_full"
     assert code(village, third) == "pool_full"
+
+
+def test_what_must_wait_for_long_makes_room_for_what_must_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Contracts of tomorrow wait until then: a few members could shut the market for a day.
+    monkeypatch.setattr(pool, "POOL_TRANSACTIONS_MAX", 6)
+    village = Village(members=6)
+    now = village.ledger.period
+
+    def ahead(seller: int, periods: int) -> bytes:
+        period = now + periods
+        terms = village.terms(seller, 5, 5, period=period, valid_until_period=period)
+        return encode(village.submit(seller, terms, bytes(64), expires_period=period))
+
+    stuffing = [ahead(seller, 20 + number) for seller in (1, 2) for number in range(3)]
+    taken(village, *stuffing)
+    assert code(village, ahead(3, 30)) == "pool_full", "it has to wait for longer than all others"
+    honest = [village.contract(4, 5, 5, number=number) for number in range(3)]
+    taken(village, village.reading(5, import_wh=5), *honest, ahead(4, 1), ahead(3, 1))
+    assert len(village.ledger.pool) == 6
+    assert code(village, village.contract(4, 5, 5, number=9)) == "pool_full", "nothing waits for long"
+    assert len(select(village, now + 1)) == 6
+    assert village.ledger.pool.size_bytes == sum(map(len, select(village, now + 1)))
+
+
+def test_another_valid_signature_makes_no_rival() -> None:
+    # A validator could send its neighbours a client's transaction with the signature's other form, and have
+    # all of them refuse the client's own.
+    village = Village(checker=AnySignature())
+    contract = village.contract(1, 3, 5)
+    mauled = contract[:-32] + bytes(32)
+    taken(village, mauled)
+    assert code(village, contract) == "pending"
 
 
 def test_the_pool_is_bounded_and_room_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
