@@ -21,7 +21,7 @@ from p2penergy.membership.identifying import identifier
 from p2penergy.membership.keys import DeviceKey
 from p2penergy.node import Node, make_mesh
 from p2penergy.store import Store
-from transport import TcpMesh, TlsIdentity
+from transport import FaultPlan, FaultyMesh, LoopClock, Mesh, TcpMesh, TlsIdentity
 
 PATIENCE_S = 60
 """Far above what any wait takes: reached only by a test that fails."""
@@ -71,11 +71,15 @@ def a_plan(validators: int = 4, households: int = 6, **rules: Any) -> Plan:
 class Running:
     """One node that runs in a task of its own."""
 
-    def __init__(self, name: str, home: Home, store: Store | None = None) -> None:
+    def __init__(
+        self, name: str, home: Home, store: Store | None = None, plan: FaultPlan | None = None
+    ) -> None:
         self.name = name
         self.home = home
         self.store = store or Store.open(home.ledger_path, home.genesis.chain_id)
-        self.mesh = make_mesh(home)
+        self.mesh: Mesh = make_mesh(home)
+        if plan is not None:
+            self.mesh = FaultyMesh(self.mesh, plan, LoopClock())
         self.node = Node(home, self.store, self.mesh)
         self._stop = asyncio.Event()
         self.started = asyncio.Event()
@@ -124,6 +128,8 @@ class Village:
         self.community = community
         self.authority = authority
         self.nodes: dict[str, Running] = {}
+        self.plan: FaultPlan | None = None
+        """What the network does to the nodes that are started from now on."""
         self.households: Households | None = None
         self._meshes: list[TcpMesh] = []
 
@@ -133,7 +139,7 @@ class Village:
         """Start these validators, or all."""
         begun = names or self.community.validators
         for name in begun:
-            self.nodes[name] = Running(name, homes.load(self.community.homes[name]))
+            self.nodes[name] = Running(name, homes.load(self.community.homes[name]), plan=self.plan)
         for name in begun:
             running = self.nodes[name]
             waiting = asyncio.ensure_future(running.started.wait())
