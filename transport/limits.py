@@ -54,6 +54,9 @@ class Limits:
     """Accepted connections held at once, handshaking ones included."""
     links_per_host_max: int = 1_024
     """Accepted connections held at once from one address."""
+    links_per_device_max: int = 16
+    """Accepted links held at once by one certificate's device, whatever labels it gives them: each has a
+    queue of its own, which a device that never reads could fill on all of them."""
     handshaking_links_max: int = 256
     """Accepted connections that have not said who they are yet."""
     handshaking_links_per_host_max: int = 128

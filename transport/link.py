@@ -126,6 +126,11 @@ class Link(asyncio.Protocol):
         return self.peer if self.dialled is None else self._own.name
 
     @property
+    def certified(self) -> PeerName | None:
+        """The name that the peer's certificate gives; None without TLS, and before the handshake."""
+        return self._certified
+
+    @property
     def queued_bytes(self) -> int:
         """Bytes that wait for the transport to take them."""
         return self._queued_bytes

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from transport.dialler import Backoff, keep_dialling
 from transport.errors import (
+    HelloRefused,
     LinkDropped,
     NotListening,
     PeerFault,
@@ -289,6 +290,9 @@ class TcpMesh:
                 link.close("duplicate")
                 return
             self._retire(current, "replaced")
+        elif self._is_crowded(link):
+            link.drop(HelloRefused("device_full", "its device holds as many links as it may"))
+            return
         self._links[peer] = link
         self._counters["links_up"] += 1
         if peer in self._targets:
@@ -322,6 +326,15 @@ class TcpMesh:
     def count(self, counter: str, amount: int = 1) -> None:
         """Add to a counter."""
         self._counters[counter] += amount
+
+    def _is_crowded(self, newcomer: Link) -> bool:
+        """Whether the newcomer's device has all the accepted links that it may have."""
+        if newcomer.certified is None or newcomer.dialled is not None:
+            return False
+        held = sum(
+            link.certified == newcomer.certified and link.dialled is None for link in self._links.values()
+        )
+        return held >= self._limits.links_per_device_max
 
     def _gives_way(self, current: Link, newcomer: Link) -> bool:
         if not current.is_up or newcomer.dialler == current.dialler:

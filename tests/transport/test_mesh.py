@@ -394,6 +394,31 @@ async def test_a_flood_of_connections_is_capped(meshes, eventually):
         sock.close()
 
 
+async def test_one_device_holds_no_more_links_than_allowed(meshes, authority, eventually):
+    limits = Limits(links_per_device_max=2)
+    a, _ = await meshes.start(b"a", tls=authority.identity(b"a"), limits=limits)
+    identity = authority.identity(b"b")
+    held = []
+    for label in (b"", b"1"):
+        mesh, recorder = await meshes.start(b"b" + label, tls=identity)
+        mesh.set_address(b"a", *a.address)
+        await eventually(lambda recorder=recorder: recorder.ups)
+        held.append(mesh)
+    third, _ = await meshes.start(b"b2", tls=identity)
+    third.set_address(b"a", *a.address)
+    await eventually(lambda: a.counters().get("refused_device_full"))
+    assert a.connected() == {b"b", b"b1"}
+    # Another device is let in, a link that is dialled again takes its own place, and room comes back.
+    other, at_other = await meshes.start(b"c", tls=authority.identity(b"c"))
+    other.set_address(b"a", *a.address)
+    await eventually(lambda: at_other.ups)
+    again, at_again = await meshes.start(b"b1", tls=identity)
+    again.set_address(b"a", *a.address)
+    await eventually(lambda: at_again.ups)
+    await held[0].stop()
+    await eventually(lambda: b"b2" in a.connected())
+
+
 async def test_garbage_and_resets_leave_the_mesh_serving(meshes, eventually):
     a, at_a, b, at_b = await linked(meshes, eventually)
     for hostile in (b"\xc1", b"GET / HTTP/1.1\r\n\r\n", b"\xc6\xff\xff\xff\xff", b"\x91" * 999):
