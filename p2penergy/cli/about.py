@@ -11,9 +11,18 @@ import click
 
 from p2penergy.cli.errors import as_user_error
 from p2penergy.cli.homes import json_option
+from p2penergy.coordinator import wall_clock_ms
+from p2penergy.founding import FoundingError
+from p2penergy.genesis import ConsensusRules, GenesisError, render
 from p2penergy.home import GENESIS_FILE, HomeError, read_genesis
+from p2penergy.membership.errors import KeyFileError
+from p2penergy.membership.private_files import PUBLIC_FILE_MODE, write_atomically
 from p2penergy.messages import PROTOCOL_VERSION
+from p2penergy.operations.ceremony import genesis_of
+from p2penergy.operations.testnet import COMMITTEE_MIN
 from p2penergy.store.schema import SCHEMA_VERSION
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
@@ -47,3 +56,38 @@ def hash_command(path: Path) -> None:
     file = path / GENESIS_FILE if path.is_dir() else path
     with as_user_error(HomeError):
         click.echo(read_genesis(file).chain_id.hex())
+
+
+@genesis.command()
+@click.option("--community", required=True, help="The community's name.")
+@click.option(
+    "--validator", "validators", multiple=True, required=True, type=_FILE, help="JSON of a validator."
+)
+@click.option("--household", "households", multiple=True, type=_FILE, help="JSON of another household.")
+@click.option("--t0-ms", type=click.IntRange(0), help="Start of slot 0, unix ms.  [default: now]")
+@click.option("--alpha-ms", default=1000, show_default=True, help="Length of a slot, ms: alpha.")
+@click.option("--eps-ms", default=50, show_default=True, help="Largest clock error, ms: eps.")
+@click.option("--delta-ms", default=200, show_default=True, help="Bound on a message's way, ms: delta.")
+@click.option("--out", required=True, type=_FILE, help="The new file.")
+def make(
+    community: str,
+    validators: tuple[Path, ...],
+    households: tuple[Path, ...],
+    t0_ms: int | None,
+    alpha_ms: int,
+    eps_ms: int,
+    delta_ms: int,
+    out: Path,
+) -> None:
+    """Put genesis together from what each member's `p2penergy init --json` printed; prints its hash."""
+    with as_user_error(FoundingError, GenesisError, KeyFileError):
+        rules = ConsensusRules(
+            t0_ms=wall_clock_ms() if t0_ms is None else t0_ms,
+            alpha_ms=alpha_ms,
+            eps_ms=eps_ms,
+            delta_ms=delta_ms,
+            committee_size_min=min(COMMITTEE_MIN, len(validators)),
+        )
+        made = genesis_of(community, validators, households, rules)
+        write_atomically(out, render(made), mode=PUBLIC_FILE_MODE, replace=False)
+    click.echo(made.chain_id.hex())

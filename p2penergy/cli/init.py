@@ -8,7 +8,7 @@ import click
 from p2penergy.cli.errors import UserError, as_user_error
 from p2penergy.cli.homes import home_option, json_option
 from p2penergy.config import Config, ConfigError, NodeSettings, Role, load, parse, render
-from p2penergy.home import GENESIS_FILE, HomeError, read_genesis
+from p2penergy.home import HomeError, read_genesis
 from p2penergy.membership.authority import Authority
 from p2penergy.membership.errors import MembershipError
 from p2penergy.membership.private_files import read_private
@@ -20,7 +20,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 @click.command()
 @home_option
-@click.option("--genesis", "genesis_file", type=_FILE, help="The community's genesis; needed at first.")
+@click.option("--genesis", "genesis_file", type=_FILE, help="The community's genesis, once there is one.")
 @click.option("--role", type=click.Choice(["validator", "observer"]), default="observer", show_default=True)
 @click.option("--listen", default="127.0.0.1:7440", show_default=True, help="HOST:PORT to accept links on.")
 @click.option(
@@ -43,27 +43,28 @@ def init(
     authority: Path | None,
     as_json: bool,
 ) -> None:
-    """Make a node's folder: key, settings, empty ledger; then its certificate.
+    """Make a node's folder: key and settings, its certificate, genesis with an empty ledger.
 
-    First with --genesis. The authority certifies device.public.pem (`p2penergy ca issue CA --public-key
-    HOME/device.public.pem --out DIR`); then again with --certificate and --authority. With --ca at hand one
-    step does. A key that is there is never replaced.
+    As often as there is something new. The authority certifies device.public.pem (`p2penergy ca issue CA
+    --public-key HOME/device.public.pem --out DIR`); --certificate and --authority put that in, or --ca where
+    it is at hand. --genesis comes once the community has one. What is there is never replaced.
     """
     if (certificate is None) != (authority is None):
         raise UserError("--certificate and --authority belong together.")
     with as_user_error(HomeError, ConfigError, StoreError, MembershipError):
         config = _config(role, listen, peers)
-        prepared = initial.prepare(home, read_genesis(genesis_file or home / GENESIS_FILE), config)
+        prepared = initial.prepare(home, read_genesis(genesis_file) if genesis_file else None, config)
+        name: str | None
         if certificate is not None and authority is not None:
             pems = initial.read_certificate(certificate), initial.read_certificate(authority)
-            name = initial.certify(home, *pems).signer.participant_id.hex()
+            name = initial.certify(home, *pems).hex()
         elif ca is not None:
             passphrase = None
             if passphrase_file is not None:
                 passphrase = read_private(passphrase_file, "passphrase file").decode().rstrip("\r\n")
-            name = initial.certify_with(home, Authority.open(ca, passphrase)).signer.participant_id.hex()
+            name = initial.certify_with(home, Authority.open(ca, passphrase)).hex()
         else:
-            name = None
+            name = initial.participant_of(home)
         load(home)
     if as_json:
         figures = {
@@ -90,7 +91,11 @@ def _say(prepared: initial.Prepared, name: str | None) -> None:
     click.echo(f"  beacon tip  {prepared.beacon_tip.hex()}")
     if name is not None:
         click.echo(f"  participant {name}")
+    if name is not None and prepared.has_genesis:
         click.echo(f"Next: p2penergy start --home {prepared.home}")
-    elif not prepared.certified:
+    elif name is not None:
+        click.echo(f"Next: give the founder what `p2penergy init --home {prepared.home} --json` prints,")
+        click.echo(f"  then p2penergy init --home {prepared.home} --genesis genesis.json")
+    else:
         click.echo(f"Next: have {prepared.public_key_file} certified, then")
         click.echo(f"  p2penergy init --home {prepared.home} --certificate device.pem --authority ca.pem")

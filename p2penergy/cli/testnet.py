@@ -9,10 +9,8 @@ from p2penergy.cli.errors import as_user_error
 from p2penergy.founding import FoundingError
 from p2penergy.genesis import ConsensusRules, GenesisError
 from p2penergy.operations import host_files
-from p2penergy.operations.testnet import NETWORK_FILE, Order, hosts_from, make, sites_of
+from p2penergy.operations.testnet import COMMITTEE_MIN, NETWORK_FILE, Order, hosts_from, make, sites_of
 from p2penergy.store import StoreError
-
-COMMITTEE_MIN = 4
 
 
 @click.command()

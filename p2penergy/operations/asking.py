@@ -106,7 +106,7 @@ async def _ask(client: Client, mesh: TcpMesh, peer: bytes, address: Address, ms_
             assert best is not None
             return best
     except TimeoutError:
-        return Report(peer, address, None, _why(mesh, ms_max))
+        return Report(peer, address, None, _why(mesh, peer, ms_max))
     except ClientError as error:
         return Report(peer, address, None, str(error))
 
@@ -119,7 +119,9 @@ async def _sample(client: Client, peer: bytes, address: Address) -> Report:
     return Report(peer, address, status, "", way_ms, offset_ms)
 
 
-def _why(mesh: TcpMesh, ms_max: int) -> str:
+def _why(mesh: TcpMesh, peer: bytes, ms_max: int) -> str:
+    if peer in mesh.connected():
+        return f"connected, but no answer within {ms_max} ms: nodes answer members of the community only"
     reasons = [name.removeprefix("refused_") for name in mesh.counters() if name.startswith("refused_")]
     said = f" ({', '.join(sorted(reasons))})" if reasons else ""
     return f"no answer within {ms_max} ms{said}"

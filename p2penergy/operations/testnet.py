@@ -34,6 +34,8 @@ HOSTS_FOLDER = "hosts"
 METERS_FOLDER = "meters"
 HOSTS_FILE_BYTES_MAX = 1024 * 1024
 RATED_W = 30_000
+COMMITTEE_MIN = 4
+"""The smallest committee, where there are that many validators."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ def test_key_first_then_the_certificate(net: Net, tmp_path: Path) -> None:
         *("init", "--home", home, "--genesis", net.out / "genesis.json", "--role", "validator"),
         *("--listen", "192.0.2.9:7440", "--peer", f"{peer}={address}"),
     )
-    assert f"have {home}/device.public.pem certified" in said
+    assert f"have {home / 'device.public.pem'} certified" in said
     done("ca", "issue", net.out / "ca", "--public-key", home / "device.public.pem", "--out", issued)
     options = ("--certificate", issued / "device.pem", "--authority", issued / "ca.pem")
     figures = json.loads(done("init", "--home", home, *options, "--json"))
@@ -78,7 +78,7 @@ def test_a_ledger_without_its_key_is_no_new_node(net: Net, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ((), "genesis.json is missing"),
+        (("--genesis", "none.json"), "copy the community's genesis there"),
         (("--certificate", "x"), "belong together"),
         (("--listen", "here"), "is not HOST:PORT"),
         (("--peer", "abc=1.2.3.4:5"), "is not a participant id"),
