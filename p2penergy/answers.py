@@ -18,6 +18,7 @@ from p2penergy.messages import (
     Decided,
     HeadersRequest,
     HeadersResponse,
+    MalformedMessageError,
     Message,
     ProvenReceipt,
     Query,
@@ -26,7 +27,18 @@ from p2penergy.messages import (
     decode_certificate,
     encode,
 )
+from p2penergy.peers import PARTICIPANT_ID_BYTES
 from p2penergy.proofs import ReceiptProof
+from p2penergy.questions import (
+    ENTRIES,
+    ENTRIES_MAX,
+    HISTORY,
+    HISTORY_BLOCKS_BACK_MAX,
+    Past,
+    decode_question,
+    encode_entries,
+    encode_history,
+)
 from p2penergy.store import Store
 from transport import Mesh
 
@@ -51,6 +63,8 @@ class Answers:
             "status": lambda _argument: msgspec.json.encode(status()),
             "proof": self._proof,
             "state": self._state,
+            HISTORY: self._history,
+            ENTRIES: self._entries,
         }
 
     def on_sync(self, peer: bytes, message: Message) -> None:
@@ -90,6 +104,29 @@ class Answers:
         except ValueError as error:
             raise UnknownTopicError(str(error)) from None
         return self._ledger.get(key) or b""
+
+    def _history(self, argument: bytes) -> bytes:
+        # Versions up to a height that the client names, so that nodes a block apart answer alike.
+        try:
+            question = decode_question(argument)
+        except MalformedMessageError as error:
+            raise UnknownTopicError(str(error)) from None
+        tip = self._store.tip()
+        if not tip - HISTORY_BLOCKS_BACK_MAX <= question.height <= tip:
+            raise UnknownTopicError(
+                f"block {question.height} is not among the last {HISTORY_BLOCKS_BACK_MAX} up to {tip}"
+            )
+        found = []
+        for key in question.keys:
+            versions = self._store.history(key, question.height, question.count)
+            found.append(tuple(Past(v.height, v.index, v.stage, v.value, v.cause) for v in versions))
+        return encode_history(tuple(found))
+
+    def _entries(self, prefix: bytes) -> bytes:
+        # Orders only, of all members or of one: other kinds are asked for by their keys.
+        if not prefix.startswith(keys.ORDER) or len(prefix) > len(keys.ORDER) + PARTICIPANT_ID_BYTES:
+            raise UnknownTopicError("entries are those under order/ and a participant")
+        return encode_entries(tuple(self._store.entries(prefix, ENTRIES_MAX)))
 
     def _proof(self, transaction_id: bytes) -> bytes:
         found = self._store.transaction(transaction_id)

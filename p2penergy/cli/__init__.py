@@ -13,6 +13,7 @@ from p2penergy.cli.errors import UserError
 
 _COMMANDS = {
     "audit": "p2penergy.cli.audit",
+    "bill": "p2penergy.cli.bill",
     "ca": "p2penergy.cli.ca",
     "committee": "p2penergy.cli.committee",
     "demo": "p2penergy.cli.demo",
@@ -23,6 +24,7 @@ _COMMANDS = {
     "init": "p2penergy.cli.init",
     "peers": "p2penergy.cli.asking",
     "reset": "p2penergy.cli.portable",
+    "score": "p2penergy.cli.wallet",
     "simulate": "p2penergy.cli.simulate",
     "start": "p2penergy.cli.start",
     "status": "p2penergy.cli.asking",
@@ -30,6 +32,7 @@ _COMMANDS = {
     "testnet": "p2penergy.cli.testnet",
     "try-trade": "p2penergy.cli.try_trade",
     "version": "p2penergy.cli.about",
+    "wallet": "p2penergy.cli.wallet",
 }
 """Name of each command -> the module that holds it, under that name or `NAME_command`."""
 

@@ -83,14 +83,14 @@ class _Interrupt:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    async def run(self, options: DemoOptions, display: Display) -> Report:
+    async def run(self, options: DemoOptions, display: Display, present: Callable[[Report], None]) -> Report:
         """The demo, as a task that a signal cancels: it ends every child before it ends itself."""
         task, loop = asyncio.current_task(), asyncio.get_running_loop()
         assert task is not None
         self._cancel = partial(loop.call_soon_threadsafe, task.cancel)
         if self.came:
             raise asyncio.CancelledError
-        return await run(options, display)
+        return await run(options, display, present)
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         if not self.came and self._cancel is not None:
@@ -98,16 +98,24 @@ class _Interrupt:
         self.came = True
 
 
-def _run(options: DemoOptions, display: Display) -> Report:
+def _run(options: DemoOptions, display: Display, present: Callable[[Report], None]) -> Report:
     interrupt = _Interrupt()
     with interrupt.watching():
         try:
-            report = loops.run(interrupt.run(options, display))
+            report = loops.run(interrupt.run(options, display, present))
         except asyncio.CancelledError:
             raise UserError(INTERRUPTED) from None
-    if interrupt.came:
+    # A network that stays is meant to be ended so.
+    if interrupt.came and not options.stay:
         raise UserError(INTERRUPTED)
     return report
+
+
+def _write(report: Report, path: Path) -> None:
+    try:
+        write_json(report, path)
+    except OSError as error:
+        raise UserError(f"--json {path}: can't be written: {error.strerror}.") from None
 
 
 @click.command()
@@ -126,6 +134,7 @@ def _run(options: DemoOptions, display: Display) -> Report:
     "--json", "json_path", type=click.Path(path_type=Path, dir_okay=False), help="Write all figures."
 )
 @click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep the ledgers there.")
+@click.option("--stay", is_flag=True, help="Leave the network running until Ctrl-C.")
 @click.option("--base-port", type=int, help="First of the validators' ports.  [default: free ones]")
 @click.option("--plain", is_flag=True, help="No colours, no moving display.")
 def demo(
@@ -136,6 +145,7 @@ def demo(
     crash: int,
     json_path: Path | None,
     keep: Path | None,
+    stay: bool,
     base_port: int | None,
     plain: bool,
 ) -> None:
@@ -154,17 +164,18 @@ def demo(
             crashes=crash,
             base_port=base_port,
             keep=keep,
+            stay=stay,
         )
         check(options)
         if json_path is not None and not json_path.absolute().parent.is_dir():
             raise UserError(f"--json {json_path}: there is no such folder.")
         display = Display(make_console(plain))
-        report = _run(options, display)
-    display.summary(report)
-    if json_path is not None:
-        try:
-            write_json(report, json_path)
-        except OSError as error:
-            raise UserError(f"--json {json_path}: can't be written: {error.strerror}.") from None
+
+        def present(report: Report) -> None:
+            display.summary(report)
+            if json_path is not None:
+                _write(report, json_path)
+
+        report = _run(options, display, present)
     if not report.sound:
         raise UserError("Something above does not hold: see NO in the summary.")

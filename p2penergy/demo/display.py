@@ -3,8 +3,9 @@
 Lives here: words, tables, colours. Never here: figures being computed (`report`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -90,6 +91,14 @@ class Display:
                 markup=False,
                 soft_wrap=True,
             )
+
+    def reachable(self, addresses: Iterable[str], households: Path, example: str) -> None:
+        """How commands reach the network that goes on running."""
+        lines = ["", "The network goes on running until Ctrl-C. Its validators:"]
+        lines += [f"  --node {address}" for address in addresses]
+        lines += [f"A folder with the keys of each household is in {households}; try:"]
+        lines += [f"  p2penergy {command} --home {households / example}" for command in ("wallet", "bill")]
+        self._console.print("\n".join(lines), markup=False, soft_wrap=True)
 
     def _headline(self, report: Report) -> str:
         days = " to ".join(dict.fromkeys((report.days[0], report.days[-1])))

@@ -29,6 +29,8 @@ class DemoOptions:
     base_port: int | None = None
     """First of the validators' ports; None: the system chooses free ones."""
     keep: Path | None = None
+    stay: bool = False
+    """Leave the network running after the summary."""
 
     @property
     def faults_tolerated(self) -> int:

@@ -4,13 +4,15 @@ Lives here: the order of things, and ending everything whatever happens. Never h
 """
 
 import asyncio
+import contextlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from p2penergy.config import NodeSettings
 from p2penergy.coordinator import wall_clock_ms
 from p2penergy.demo import attacks, report
 from p2penergy.demo.attacks import AttackResult
@@ -20,7 +22,7 @@ from p2penergy.demo.households import Households
 from p2penergy.demo.options import EPS_MS, DemoError, DemoOptions
 from p2penergy.demo.replay import PeriodResult, Replay
 from p2penergy.demo.report import Report
-from p2penergy.founding import Community, Plan, found
+from p2penergy.founding import Community, Plan, address_text, found, write_home
 from p2penergy.genesis import ConsensusRules, MarketRules
 from p2penergy.grid.periods import local_time_text
 from p2penergy.market.tariffs import Tariffs
@@ -34,6 +36,8 @@ START_MS = 1_000
 START_MS_PER_VALIDATOR = 350
 SETTLE_S_MAX = 60
 POLL_S = 0.05
+HOUSEHOLDS_FOLDER = "households"
+"""Below the demo's folder: one folder per household, for commands in its name."""
 
 
 @dataclass(slots=True)
@@ -93,8 +97,8 @@ class _Watch:
             self._task.cancel()
 
 
-async def run(options: DemoOptions, display: Display) -> Report:
-    """The whole demo; every process has ended when this returns or raises.
+async def run(options: DemoOptions, display: Display, present: Callable[[Report], None]) -> Report:
+    """The whole demo; `present` shows its report, and every process has ended when this returns or raises.
 
     Raises:
         DemoError, FoundingError, ProcessError, ClientError: with a sentence for people.
@@ -109,12 +113,43 @@ async def run(options: DemoOptions, display: Display) -> Report:
                 replay = await _replay(options, tariffs, running, display)
                 staged = await _attack(options, running, tariffs.currency, display)
                 statuses = await _settled(running)
+                if options.stay:
+                    # A running ledger is locked: only its own process reads it.
+                    await asyncio.gather(*(v.stop() for v in running.up()))
+                    report = _report(options, tariffs, running, replay, staged, statuses)
+                    await _stay(options, running, Path(folder), watch, report, present)
+                    return report
         except asyncio.CancelledError:
             if watch.failure is not None:
                 raise watch.failure from None
             raise
         display.step("all processes ended; reading the ledgers once more")
-        return _report(options, tariffs, running, replay, staged, statuses)
+        report = _report(options, tariffs, running, replay, staged, statuses)
+        present(report)
+        return report
+
+
+async def _stay(
+    options: DemoOptions,
+    running: _Running,
+    place: Path,
+    watch: _Watch,
+    report: Report,
+    present: Callable[[Report], None],
+) -> None:
+    """Start again what ran to the end, and return when this task is cancelled."""
+    rows = {row.name: row for row in report.validators if row.running}
+    await running.households.disconnect()
+    await asyncio.gather(*(running.validators[name].start() for name in rows))
+    present(report)
+    community = running.community
+    addresses = [community.addresses[community.meters[name].participant_id] for name in rows]
+    example = max(options.neighbourhood.households, key=lambda h: (h.pv_w, h.load_w)).name
+    watch.display.reachable([address_text(*each) for each in addresses], place / HOUSEHOLDS_FOLDER, example)
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.Event().wait()
+    if watch.failure is not None:
+        raise watch.failure
 
 
 async def _start(
@@ -126,6 +161,10 @@ async def _start(
     display.step(
         f"an authority, {meters} device certificates, genesis {community.genesis.chain_id.hex()[:16]}"
     )
+    if options.keep or options.stay:
+        settings = NodeSettings(role="observer", listen="127.0.0.1:0")
+        for name in community.meters:
+            write_home(community, name, place / HOUSEHOLDS_FOLDER / name, settings)
     validators = {name: Validator(name, home, ended=watch.ended) for name, home in community.homes.items()}
     watch.validators = validators
     for validator in validators.values():

@@ -68,6 +68,15 @@ class Reader:
         with self._lend() as connection:
             yield from connection.execute("SELECT key, value FROM state ORDER BY key")
 
+    def entries(self, prefix: bytes, count_max: int) -> list[tuple[bytes, bytes]]:
+        """The first keys with this prefix that have a value after the tip, ascending, with it."""
+        beyond = prefix[:-1] + bytes([prefix[-1] + 1])
+        with self._lend() as connection:
+            return connection.execute(
+                "SELECT key, value FROM state WHERE key >= ? AND key < ? ORDER BY key LIMIT ?",
+                (prefix, beyond, count_max),
+            ).fetchall()
+
     def base(self) -> int:
         """Height at which this ledger begins: 0, or that of the snapshot which it was made from.
 
