@@ -119,19 +119,20 @@ class Inbox:
         # First what makes the message its sender's: transactions come by the thousand, and a forged
         # message must not have them checked. Then those, whatever the result: the core finds them known.
         drive = partial(self._drive, Received(Verified(message, payload), peer))
+        urgent = peer in self._replica.committee(self._replica.height)
 
         def signed(good: bool) -> None:
             if good:
-                self._verify(warm, lambda _good: drive())
+                self._verify(warm, lambda _good: drive(), urgent)
             else:
                 self.refused["bad_signature"] += 1
 
-        self._verify(items, signed)
+        self._verify(items, signed, urgent)
 
-    def _verify(self, items: list[SignatureItem], done: Callable[[bool], None]) -> None:
+    def _verify(self, items: list[SignatureItem], done: Callable[[bool], None], urgent: bool = False) -> None:
         if not items:
             done(True)
-        elif not self._verifier.submit(items, done):
+        elif not self._verifier.submit(items, done, urgent=urgent):
             self.refused["overload"] += 1
 
     def _warm_items(self, message: Message) -> list[SignatureItem]:

@@ -14,6 +14,7 @@ from p2penergy.signing import EcdsaChecker, SignatureItem, verify_signature
 
 BATCH_SIGNATURES_MAX = 64
 WAITING_SIGNATURES_MAX = 200_000
+"""Urgent ones, and as many others."""
 INLINE_SIGNATURES_MAX = 2
 """So few are checked at once on the event loop when no others wait: a thread hop costs more."""
 
@@ -39,13 +40,15 @@ class Verifier:
         self.checker = checker
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="verify")
+        self._urgent: deque[tuple[_Job, SignatureItem]] = deque()
         self._waiting: deque[tuple[_Job, SignatureItem]] = deque()
         self._running = 0
         self._closed = False
 
-    def submit(self, items: Sequence[SignatureItem], done: Done) -> bool:
+    def submit(self, items: Sequence[SignatureItem], done: Done, *, urgent: bool = False) -> bool:
         """Have `items` checked, then call `done(all_hold)` on the event loop.
 
+        Urgent ones before all others: no flood of requests must hold up the committee's own votes.
         Called at once when nothing is left to check. False when too many wait already, or after `close`: the
         caller refuses the message as overload.
         """
@@ -58,10 +61,11 @@ class Verifier:
         if not self._running and len(unknown) <= INLINE_SIGNATURES_MAX:
             done(all(self.checker.check(*item) for item in unknown))
             return True
-        if len(self._waiting) + len(unknown) > WAITING_SIGNATURES_MAX:
+        queue = self._urgent if urgent else self._waiting
+        if len(queue) + len(unknown) > WAITING_SIGNATURES_MAX:
             return False
         job = _Job(unknown, done)
-        self._waiting.extend((job, item) for item in unknown)
+        queue.extend((job, item) for item in unknown)
         self._pump()
         return True
 
@@ -78,15 +82,16 @@ class Verifier:
     def close(self) -> None:
         """Stop the threads; what waits is never answered."""
         self._closed = True
+        self._urgent.clear()
         self._waiting.clear()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _pump(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._waiting and self._running < self._threads:
-            share = -(-len(self._waiting) // (self._threads - self._running))
+        while self._running < self._threads and (queue := self._urgent or self._waiting):
+            share = -(-len(queue) // (self._threads - self._running))
             size = min(BATCH_SIGNATURES_MAX, share)
-            batch = [self._waiting.popleft() for _ in range(size)]
+            batch = [queue.popleft() for _ in range(size)]
             self._running += 1
             self._pool.submit(self._check, loop, batch)
 

@@ -41,6 +41,11 @@ class Core:
     """Admits what it is told to."""
 
     code: str | None = None
+    height = 1
+    members: tuple[bytes, ...] = ()
+
+    def committee(self, height: int) -> tuple[bytes, ...]:
+        return self.members
 
     def admit(self, message: Message, peer: bytes) -> str | None:
         return self.code
@@ -65,11 +70,15 @@ class Patient:
 
     def __init__(self) -> None:
         self.waiting: list[Callable[[bool], None]] = []
+        self.urgent: list[bool] = []
         self.is_full = False
 
-    def submit(self, items: Sequence[SignatureItem], done: Callable[[bool], None]) -> bool:
+    def submit(
+        self, items: Sequence[SignatureItem], done: Callable[[bool], None], *, urgent: bool = False
+    ) -> bool:
         if not self.is_full:
             self.waiting.append(done)
+            self.urgent.append(urgent)
         return not self.is_full
 
 
@@ -212,6 +221,18 @@ def test_transactions_of_a_forged_proposal_are_never_checked() -> None:
     assert bench.events == []
     bench.verifier.waiting[2](False)
     assert len(bench.events) == 1
+
+
+def test_what_the_committee_sends_is_urgent_and_what_others_relay_is_not() -> None:
+    bench = Bench()
+    bench.members.items = [(b"k" * 33, b"signed", b"s" * 64)]
+    bench.core.members = (PEER,)
+    proposal = PrePrepare(PEER, 1, 1, b"d" * 32, b"s" * 64, BLOCK_OF_ONE, (), None)
+    bench.take(proposal)
+    bench.verifier.waiting[0](True)
+    bench.take(vote(), NAMES[1])
+    bench.take(answer(1))
+    assert bench.verifier.urgent == [True, True, False, False]
 
 
 def test_each_participant_has_one_bucket_for_all_its_links() -> None:

@@ -331,3 +331,54 @@ def test_who_no_longer_waits_is_not_answered(run: Run, monkeypatch: pytest.Monke
         verifier.close()
 
     run(main())
+
+
+def test_urgent_ones_are_checked_before_all_that_waits(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        gate = Gate(monkeypatch)
+        verifier = Verifier(EcdsaChecker(), threads=1)
+        flood, votes = items(5 * BATCH_SIGNATURES_MAX), items(INLINE_SIGNATURES_MAX + 1, first=1000)
+        done: list[str] = []
+        over = asyncio.Event()
+
+        def flooded(_good: bool) -> None:
+            done.append("flood")
+            over.set()
+
+        assert verifier.submit(flood, flooded)
+        await gate.wait_held(1)
+        assert verifier.submit(votes, lambda good: done.append("votes"), urgent=True)
+        gate.open()
+        await over.wait()
+        assert done == ["votes", "flood"]
+        after = BATCH_SIGNATURES_MAX + len(votes)
+        assert gate.checked[BATCH_SIGNATURES_MAX:after] == votes
+        verifier.close()
+
+    run(main())
+
+
+def test_a_full_queue_has_room_for_urgent_ones(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        monkeypatch.setattr(module, "WAITING_SIGNATURES_MAX", 4)
+        gate = Gate(monkeypatch)
+        verifier = Verifier(EcdsaChecker(), threads=1)
+        results: list[bool] = []
+        over = asyncio.Event()
+
+        def last(good: bool) -> None:
+            results.append(good)
+            over.set()
+
+        assert verifier.submit(items(4), results.append)
+        await gate.wait_held(1)
+        assert verifier.submit(items(4, first=10), last)
+        assert not verifier.submit(items(1, first=20), results.append)
+        assert verifier.submit(items(4, first=30), results.append, urgent=True)
+        assert not verifier.submit(items(1, first=40), results.append, urgent=True)
+        gate.open()
+        await over.wait()
+        assert results == [True] * 3
+        verifier.close()
+
+    run(main())
