@@ -4,6 +4,7 @@ import msgspec
 import pytest
 from consensus_bench import Bench
 
+from p2penergy.consensus.rules import Rules
 from p2penergy.messages import Prepare, PrePrepare, ViewChange
 
 
@@ -66,6 +67,21 @@ def test_j1_counts_no_view_changes_of_other_views_or_heights(bench: Bench) -> No
     assert refused_by(bench, bench.pre_prepare(2, bench.block(2), others)) == code
     higher = tuple(bench.view_change(member, 2, height=2) for member in bench.others)
     assert refused_by(bench, bench.pre_prepare(2, bench.block(2), higher)) == code
+
+
+class OfAnyHeight(Rules):
+    """The wrong rule of section 12 that random schedules hardly ever give a chance to."""
+
+    def view_change_counts(self, change: ViewChange, height: int, view: int) -> bool:
+        return change.view == view and (change.prepared_view is None or change.prepared_view < view)
+
+
+def test_counting_view_changes_of_other_heights_would_justify_what_is_not() -> None:
+    for rules, votes in ((Rules(), 0), (OfAnyHeight(), 1)):
+        bench = at_view_2(Bench(leads=4, rules=rules).at(1))
+        higher = tuple(bench.view_change(member, 2, height=2) for member in bench.others)
+        bench.deliver(bench.pre_prepare(2, bench.block(2), higher))
+        assert len(bench.sent(Prepare)) == votes
 
 
 def test_j1_counts_no_view_change_that_claims_its_own_view(bench: Bench) -> None:
