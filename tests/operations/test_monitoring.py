@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 
@@ -13,6 +16,14 @@ from operating_net import make_net
 from p2penergy.processes import Validator
 
 MONITORING = Path(__file__).resolve().parents[2] / "monitoring"
+
+
+def promtool() -> str:
+    """Prometheus' tool; tests/system/require.sh puts it beside the interpreter."""
+    places = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    found = shutil.which("promtool", path=places)
+    assert found is not None, "promtool is missing: run tests/system/require.sh"
+    return found
 
 
 @pytest.mark.system
@@ -26,7 +37,7 @@ MONITORING = Path(__file__).resolve().parents[2] / "monitoring"
 )
 def test_promtool_agrees(arguments: tuple[str, ...]) -> None:
     done = subprocess.run(
-        ["promtool", *arguments], cwd=MONITORING, capture_output=True, text=True, check=False
+        [promtool(), *arguments], cwd=MONITORING, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "SUCCESS" in done.stdout
@@ -42,7 +53,7 @@ async def test_promtool_finds_nothing_to_say_about_the_metrics_of_a_real_node(tm
             text = answer.read()
     finally:
         await node.stop()
-    judge = ["promtool", "check", "metrics"]
+    judge = [promtool(), "check", "metrics"]
     done = await asyncio.to_thread(subprocess.run, judge, input=text, capture_output=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 

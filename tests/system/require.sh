@@ -1,17 +1,39 @@
-#!/bin/sh
-# What the system tests need beyond Python, make and git: installed here with apt-get as root, else named.
-set -eu
-missing=""
-need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
-need openssl openssl
-need promtool prometheus
-need ip iproute2
-[ -z "$missing" ] && exit 0
-if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-    apt-get update -qq
-    # shellcheck disable=SC2086
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $missing
-    exit 0
+#!/usr/bin/env bash
+# Installs what the tests marked `system` need beyond Python, make and git, or names it and ends with 2.
+# promtool goes into .venv/bin alone: Debian's package of it would start a Prometheus server as well.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+PATH="$PWD/.venv/bin:$PATH"
+
+declare -A package=([openssl]=openssl [ip]=iproute2 [systemd-analyze]=systemd)
+missing=()
+for program in "${!package[@]}"; do
+  command -v "$program" > /dev/null || missing+=("${package[$program]}")
+done
+can_install() { [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; }
+
+if can_install && { [ ${#missing[@]} -gt 0 ] || ! command -v promtool > /dev/null; }; then
+  apt-get update -qq
+  if [ ${#missing[@]} -gt 0 ]; then
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" > /dev/null || true
+  fi
+  if ! command -v promtool > /dev/null; then
+    folder=$(mktemp -d)
+    (cd "$folder" && apt-get download -qq prometheus 2> /dev/null && dpkg-deb -x prometheus_*.deb .) \
+      && install -m 755 "$folder/usr/bin/promtool" .venv/bin/promtool || true
+    rm -rf "$folder"
+  fi
 fi
-echo "The system tests need these packages (by their Debian names):$missing" >&2
-exit 2
+
+still=()
+for program in "${!package[@]}" promtool; do
+  command -v "$program" > /dev/null || still+=("$program")
+done
+if [ ${#still[@]} -gt 0 ]; then
+  echo "The system tests need ${still[*]}: install the Debian packages openssl, iproute2, systemd, prometheus." >&2
+  exit 2
+fi
+if [ "$(id -u)" != 0 ]; then
+  echo "The system tests make network namespaces: run them as root." >&2
+  exit 2
+fi
