@@ -46,6 +46,7 @@ from p2penergy.snapshots.files import SnapshotFolder
 from p2penergy.snapshots.serving import Snapshots
 from p2penergy.store import Store
 from p2penergy.store.ports import StoredOutcome
+from p2penergy.turns import Turns
 from p2penergy.verifier import Verifier
 from transport import Mesh, TcpMesh
 
@@ -129,6 +130,7 @@ class Node:
         answers = Answers(store, self.ledger, mesh, self.status)
         folder = SnapshotFolder(home.snapshots_path, chain_id)
         self.snapshots = Snapshots(folder, settings.snapshot_blocks, self._freeze, mesh)
+        self.turns = Turns()
         self.inbox = Inbox(
             self.replica,
             self.ledger,
@@ -137,10 +139,10 @@ class Node:
             self.coordinator.drive,
             {
                 Request: self.requests.on_request,
-                Query: answers.on_query,
-                SyncRequest: answers.on_sync,
-                HeadersRequest: answers.on_headers,
-                SnapshotRequest: self.snapshots.on_request,
+                Query: self.turns.of(answers.on_query),
+                SyncRequest: self.turns.of(answers.on_sync),
+                HeadersRequest: self.turns.of(answers.on_headers),
+                SnapshotRequest: self.turns.of(self.snapshots.on_request),
             },
             settings.frames_per_s_max,
             now_ms,
@@ -184,6 +186,7 @@ class Node:
         """Stop sending, then close the links; the store is closed by whoever opened it."""
         self.coordinator.stop()
         self.outbox.stop()
+        self.turns.stop()
         self.verifier.close()
         await self.mesh.stop()
         await self.snapshots.stop()
@@ -236,7 +239,7 @@ class Node:
 
     def refusals(self) -> Counter[str]:
         """Everything refused so far, by code."""
-        return self.refused + self.inbox.refused + self.requests.refused
+        return self.refused + self.inbox.refused + self.requests.refused + self.turns.refused
 
     # ---- the mesh's handler -------------------------------------------------------------------
 
