@@ -23,6 +23,8 @@ _COMMANDS = {
     "history": "p2penergy.cli.history",
     "import": "p2penergy.cli.portable",
     "init": "p2penergy.cli.init",
+    "market": "p2penergy.cli.market",
+    "order": "p2penergy.cli.order",
     "peers": "p2penergy.cli.asking",
     "reset": "p2penergy.cli.portable",
     "score": "p2penergy.cli.wallet",

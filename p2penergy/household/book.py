@@ -1,0 +1,141 @@
+"""Orders of a household, and the market that they meet in.
+
+Lives here: signing and sending orders, reading the order book and past prices. Never here: matching
+(`ledger.auction`). Implements LEDGER section 4, step 2, from a household's side.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from p2penergy.coordinator import wall_clock_ms
+from p2penergy.household.errors import HouseholdError
+from p2penergy.household.reach import Network
+from p2penergy.ledger import keys, query
+from p2penergy.ledger.receipts import OrderReceipt
+from p2penergy.ledger.records import MarketRecord, OrderEnd, OrderRecord, decode_record
+from p2penergy.ledger.transactions import (
+    ORDER_PLACES,
+    PERIOD_MAX,
+    CancelOrder,
+    PlaceOrder,
+    Side,
+    sign_cancel,
+    sign_order,
+)
+
+LIFE_PERIODS = 8
+"""How long a block may take what is sent now."""
+_VERSIONS_OF_A_MARKET = 2
+"""Written once, and ended when the current state no longer needs it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An order and where it stands."""
+
+    participant_id: bytes
+    period: int
+    place: int
+    record: OrderRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """Open orders, and how past auctions went."""
+
+    period: int
+    """The ledger's."""
+    first_open: int
+    """The first period whose gate is open."""
+    book: Sequence[Listed]
+    """Period by period; asks before bids, each from its best price on."""
+    auctions: Sequence[tuple[int, MarketRecord]]
+    """Ascending by period."""
+
+
+async def _clock(network: Network) -> tuple[int, int]:
+    """The ledger's period, and the first whose gate is open."""
+    now = query.tip((await network.values([keys.TIP])).get).period
+    return now, now + network.device.genesis.market.gate_lead_periods + 1
+
+
+async def _listed(network: Network, prefix: bytes) -> list[Listed]:
+    found = await network.entries(prefix)
+    return [Listed(*keys.order_of(key), decode_record(OrderRecord, value)) for key, value in found]
+
+
+async def own_orders(network: Network) -> list[Listed]:
+    """Open orders of this household, and what became of those of a transaction's life ago."""
+    return sorted(
+        await _listed(network, keys.ORDER + network.participant_id), key=lambda o: (o.period, o.place)
+    )
+
+
+async def market(network: Network, auctions_max: int) -> Market:
+    """The book, and the auctions of the last `auctions_max` periods."""
+    now, first_open = await _clock(network)
+    is_open = [each for each in await _listed(network, keys.ORDER) if each.record.end is OrderEnd.OPEN]
+    by_key = {keys.market(p): p for p in range(max(first_open - auctions_max, 0), first_open)}
+    auctions = []
+    for key, versions in (await network.histories(tuple(by_key), _VERSIONS_OF_A_MARKET)).items():
+        written = [each.value for each in versions if each.value is not None]
+        auctions += [(by_key[key], decode_record(MarketRecord, value)) for value in written[-1:]]
+    return Market(now, first_open, sorted(is_open, key=_best_first), auctions)
+
+
+def _best_first(order: Listed) -> tuple[int, int, int]:
+    record = order.record
+    price = record.price_micro_per_kwh
+    return order.period, record.side, price if record.side is Side.ASK else -price
+
+
+async def place(
+    network: Network, side: Side, energy_wh: int, price_micro_per_kwh: int, period: int | None
+) -> tuple[PlaceOrder, OrderReceipt, int]:
+    """Sign and send an order, by default for the first period whose gate is open.
+
+    Returns the order, its receipt and the block's height.
+
+    Raises:
+        HouseholdError: all places for the period are taken, or there is no such period.
+    """
+    now, first_open = await _clock(network)
+    wanted = first_open if period is None else period
+    if wanted > PERIOD_MAX:
+        raise HouseholdError(f"there is no period {wanted}")
+    taken = {
+        o.place for o in await own_orders(network) if o.period == wanted and o.record.end is OrderEnd.OPEN
+    }
+    free = [number for number in range(ORDER_PLACES) if number not in taken]
+    if not free:
+        raise HouseholdError(f"{ORDER_PLACES} orders for this period are open already: cancel one first")
+    order = sign_order(
+        network.device.signer,
+        network.device.genesis.chain_id,
+        side,
+        wanted,
+        free[0],
+        energy_wh,
+        price_micro_per_kwh,
+        wall_clock_ms(),
+        now + LIFE_PERIODS,
+    )
+    receipt, height = await network.send(order)
+    assert isinstance(receipt, OrderReceipt), "the receipt of an order"
+    return order, receipt, height
+
+
+async def cancel(network: Network, period: int, place_number: int) -> tuple[CancelOrder, OrderReceipt, int]:
+    """Take an order back; returns the withdrawal, its receipt and the block's height."""
+    now, _ = await _clock(network)
+    withdrawal = sign_cancel(
+        network.device.signer,
+        network.device.genesis.chain_id,
+        period,
+        place_number,
+        wall_clock_ms(),
+        now + LIFE_PERIODS,
+    )
+    receipt, height = await network.send(withdrawal)
+    assert isinstance(receipt, OrderReceipt), "the receipt of a withdrawal"
+    return withdrawal, receipt, height
