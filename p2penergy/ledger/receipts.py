@@ -209,7 +209,8 @@ _SENTENCES: dict[Decline, _Sentence] = {
     Decline.WRONG_PERIOD: lambda e, f: f"the terms name period {f}, the ledger is at {e}",
     Decline.TRADE_REPLAYED: lambda _e, f: f"this trade was executed at height {f} already",
     Decline.ALTERED_CONTRACT: lambda e, f: (
-        f"the terms say {e}, the counterparty's signature stands for {f} of it: altered by the submitter"
+        f"it was submitted with {e}, and the other party's signature covers {f} of that: "
+        "the submitter altered what was signed"
     ),
     Decline.TOO_LITTLE_ENERGY: lambda e, f: f"the seller has {f} Wh left of this period, the terms say {e}",
     Decline.TOO_LITTLE_MONEY: lambda e, f: f"the buyer's wallet holds {f}, the terms say {e} (billionths)",

@@ -50,7 +50,7 @@ def test_an_altered_contract_shows_why_it_was_declined(stay: Stay) -> None:
     shown = stay.json(number, "trade", "show", fallen[0]["cause"])
     assert (shown["accepted"], shown["condition"], shown["alpha"]) == (False, 1, 1)
     assert shown["stages"] == []
-    assert "altered by the submitter" in shown["outcome"]
+    assert "the submitter altered what was signed" in shown["outcome"]
 
 
 def test_the_newest_versions_only(stay: Stay) -> None:
