@@ -16,6 +16,7 @@ _COMMANDS = {
     "bill": "p2penergy.cli.bill",
     "ca": "p2penergy.cli.ca",
     "committee": "p2penergy.cli.committee",
+    "contract": "p2penergy.cli.contract",
     "demo": "p2penergy.cli.demo",
     "doctor": "p2penergy.cli.doctor",
     "export": "p2penergy.cli.portable",
