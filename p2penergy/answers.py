@@ -43,7 +43,8 @@ from p2penergy.store import Store
 from transport import Mesh
 
 SYNC_BYTES_MAX = 2 * 1024 * 1024
-HEADERS_PER_ANSWER_MAX = 256
+HEADERS_PER_ANSWER_MAX = 128
+"""With certificates of the largest committee they still fit into one frame."""
 
 
 class UnknownTopicError(Exception):
