@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from household_net import Stay
 
 from p2penergy.cli.network import ask
+from p2penergy.digests import TAG_MATCH, digest
+from p2penergy.home import load_device
 from p2penergy.household.accounts import period_now
 from p2penergy.household.reach import Network
+from p2penergy.ledger import keys
 from p2penergy.ledger.transactions import sign_reading
 
 pytestmark = pytest.mark.timeout(200)
@@ -23,6 +28,15 @@ def advance(stay: Stay, period: int) -> None:
             assert receipt.accepted
 
     ask(stay.home(7), (), 20, job)
+
+
+def match_id(stay: Stay, sold: dict[str, Any], bought: dict[str, Any]) -> bytes:
+    """The trade that these two orders became."""
+    ends = []
+    for number, placed in ((6, sold), (3, bought)):
+        who = load_device(stay.home(number)).signer.participant_id
+        ends.append(keys.order(who, placed["period"], placed["place"]))
+    return digest(TAG_MATCH, load_device(stay.home(3)).genesis.chain_id, *ends)
 
 
 def test_an_order_stands_in_the_book_until_it_is_cancelled(stay: Stay) -> None:
@@ -54,6 +68,10 @@ def test_an_auction_clears(stay: Stay) -> None:
     (filled,) = [each for each in stay.json(3, "order", "list") if each["end"] == "filled"]
     assert filled["filled_wh"] == 100
     assert "cleared at 0." in stay.text(3, "market")
+    match = stay.json(3, "trade", "show", match_id(stay, sold, bought).hex())
+    assert (match["made_by"], match["energy_wh"], match["stages"]) == ("auction", 100, [])
+    assert match["price_micro_per_kwh"] == auction["price_micro_per_kwh"]
+    assert match["seller"] == stay.json(6, "wallet")["participant_id"]
 
 
 def test_what_the_ledger_or_the_command_refuses(stay: Stay) -> None:

@@ -1,5 +1,6 @@
 """Questions to the ledger file: bounds, order, many threads at once."""
 
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -157,3 +158,15 @@ def test_many_threads_read_while_one_writes(store: Store) -> None:
         thread.join()
     assert errors == []
     assert store.tip() == HEIGHTS + 10
+
+
+def test_entries_under_a_prefix_are_the_current_ones(tmp_path: Path) -> None:
+    versions = [
+        SampleVersion(key, -1, 2, key) for key in (b"order.", b"order/", b"order/a", b"order/b", b"order0")
+    ]
+    with contextlib.closing(Store.create(tmp_path / FILE_NAME, CHAIN, genesis_versions=versions)) as store:
+        every = [(key, key) for key in (b"order/", b"order/a", b"order/b")]
+        assert store.entries(b"order/", 10) == every
+        assert store.entries(b"order/", 2) == every[:2]
+        assert store.entries(b"order/b", 10) == every[2:]
+        assert store.entries(b"wallet/", 10) == []
