@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test test-system lint format campaign clean
+.PHONY: help setup demo test test-system lint format campaign fuzz clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ test-system: $(STAMP)  ## tests that need programs beyond Python, make and git
 
 campaign: $(STAMP)  ## half a million simulated schedules
 	$(BIN)/p2penergy simulate --seeds 0..499999 --members 4,5,6,7,10 --profile chaos --jobs 2
+
+fuzz: $(STAMP)  ## every decoder for a minute each; atheris where it is installed; ARGS="--seconds 600 message"
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 lint: $(STAMP)  ## formatting, lint, strict types
 	$(BIN)/ruff format --check --quiet .

@@ -152,7 +152,7 @@ def _environment(raw: dict[str, Any], environment: dict[str, str]) -> None:
                 raise ConfigError(f"the environment variable {variable} sets nothing{near}")
             try:
                 value = tomllib.loads(f"value = {text}")["value"]
-            except tomllib.TOMLDecodeError:
+            except (tomllib.TOMLDecodeError, RecursionError):
                 value = text
             raw.setdefault(name, {})[keys[variable]] = value
 
@@ -165,7 +165,7 @@ def parse(text: str, where: str, environment: dict[str, str] | None = None) -> C
     """
     try:
         raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{where} is not valid TOML: {error}") from None
     _refuse_unknown_keys(raw, where)
     _environment(raw, environment or {})

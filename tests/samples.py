@@ -104,7 +104,7 @@ def full(shape: Any) -> Any:
 def _full(info: Any) -> Any:
     match info:
         case msgspec.inspect.IntType():
-            return min(info.le, 5)
+            return 5 if info.le is None else min(info.le, 5)
         case msgspec.inspect.BytesType():
             return b"\x07" * max(info.min_length or 0, 2)
         case msgspec.inspect.StrType():
