@@ -82,10 +82,17 @@ def cancel(home: Path, nodes: tuple[str, ...], wait_s: float, as_json: bool, per
 @order.command(name="list")
 @network_options
 def list_command(home: Path, nodes: tuple[str, ...], wait_s: float, as_json: bool) -> None:
-    """Own orders: the open ones, and what became of the others."""
-    found = ask_network(home, nodes, wait_s, book.own_orders)
+    """Own orders: the open ones, and what became of the others, with the trades that filled them."""
+
+    async def job(network: Network) -> tuple[list[Listed], dict[Listed, list[bytes]]]:
+        orders = await book.own_orders(network)
+        return orders, await book.matches(network, orders)
+
+    found, trades = ask_network(home, nodes, wait_s, job)
     if as_json:
-        show_json([order_figures(each) for each in found])
+        show_json(
+            [order_figures(each) | {"trades": [t.hex() for t in trades.get(each, [])]} for each in found]
+        )
         return
     if not found:
         click.echo("No orders.")
@@ -97,6 +104,8 @@ def list_command(home: Path, nodes: tuple[str, ...], wait_s: float, as_json: boo
             f"{record.energy_wh} Wh at {price_text(record.price_micro_per_kwh)}, {said}, "
             f"{record.filled_wh} Wh filled"
         )
+        for trade_id in trades.get(each, []):
+            click.echo(f"  trade {trade_id.hex()}")
 
 
 def order_figures(listed: Listed) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from p2penergy.coordinator import wall_clock_ms
+from p2penergy.digests import TAG_MATCH, digest
 from p2penergy.household.errors import HouseholdError
 from p2penergy.household.reach import Network
 from p2penergy.ledger import keys, query
@@ -25,6 +26,8 @@ from p2penergy.ledger.transactions import (
 
 LIFE_PERIODS = 8
 """How long a block may take what is sent now."""
+MATCHES_ASKED_MAX = 1_024
+"""Pairs of orders that may have become trades, the latest."""
 _VERSIONS_OF_A_MARKET = 2
 """Written once, and ended when the current state no longer needs it."""
 
@@ -69,6 +72,29 @@ async def own_orders(network: Network) -> list[Listed]:
     return sorted(
         await _listed(network, keys.ORDER + network.participant_id), key=lambda o: (o.period, o.place)
     )
+
+
+async def matches(network: Network, orders: Sequence[Listed]) -> dict[Listed, list[bytes]]:
+    """Ids of the trades that filled these orders, for as long as the ledger shows orders."""
+    filled = [each for each in await _listed(network, keys.ORDER) if each.record.filled_wh]
+    pairs: dict[bytes, Listed] = {}
+    for own in orders:
+        if own.record.filled_wh:
+            meets = (o for o in filled if o.period == own.period and o.record.side is not own.record.side)
+            pairs |= {_match_id(network.device.genesis.chain_id, own, other): own for other in meets}
+    by_key = {keys.contract(match_id): match_id for match_id in list(pairs)[-MATCHES_ASKED_MAX:]}
+    found: dict[Listed, list[bytes]] = {}
+    for key, versions in (await network.histories(tuple(by_key), 1)).items():
+        if versions:
+            found.setdefault(pairs[by_key[key]], []).append(by_key[key])
+    return found
+
+
+def _match_id(chain_id: bytes, one: Listed, other: Listed) -> bytes:
+    """What the ledger calls the trade between an ask and a bid."""
+    ask, bid = (one, other) if one.record.side is Side.ASK else (other, one)
+    ends = (keys.order(each.participant_id, each.period, each.place) for each in (ask, bid))
+    return digest(TAG_MATCH, chain_id, *ends)
 
 
 async def market(network: Network, auctions_max: int) -> Market:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from household_net import Stay
 
 from p2penergy.cli.network import ask
-from p2penergy.digests import TAG_MATCH, digest
-from p2penergy.home import load_device
 from p2penergy.household.accounts import period_now
 from p2penergy.household.reach import Network
-from p2penergy.ledger import keys
 from p2penergy.ledger.transactions import sign_reading
 
 pytestmark = pytest.mark.timeout(200)
@@ -30,15 +25,6 @@ def advance(stay: Stay, period: int) -> None:
     ask(stay.home(7), (), 20, job)
 
 
-def match_id(stay: Stay, sold: dict[str, Any], bought: dict[str, Any]) -> bytes:
-    """The trade that these two orders became."""
-    ends = []
-    for number, placed in ((6, sold), (3, bought)):
-        who = load_device(stay.home(number)).signer.participant_id
-        ends.append(keys.order(who, placed["period"], placed["place"]))
-    return digest(TAG_MATCH, load_device(stay.home(3)).genesis.chain_id, *ends)
-
-
 def test_an_order_stands_in_the_book_until_it_is_cancelled(stay: Stay) -> None:
     before = stay.json(2, "wallet")["wallet_nano"]
     placed = stay.json(2, "order", "bid", "--energy-wh", "200", "--price", "0.25")
@@ -46,6 +32,7 @@ def test_an_order_stands_in_the_book_until_it_is_cancelled(stay: Stay) -> None:
     assert stay.json(2, "wallet")["wallet_nano"] == before - 200 * 250_000
     (listed,) = [each for each in stay.json(2, "order", "list") if each["end"] == "open"]
     assert (listed["side"], listed["energy_wh"], listed["price_micro_per_kwh"]) == ("bid", 200, 250_000)
+    assert listed.pop("trades") == []
     assert listed in stay.json(5, "market")["book"]
     assert "bid       200 Wh at 0.250000" in stay.text(5, "market")
     assert "bid 200 Wh at 0.250000, open, 0 Wh filled" in stay.text(2, "order", "list")
@@ -68,7 +55,9 @@ def test_an_auction_clears(stay: Stay) -> None:
     (filled,) = [each for each in stay.json(3, "order", "list") if each["end"] == "filled"]
     assert filled["filled_wh"] == 100
     assert "cleared at 0." in stay.text(3, "market")
-    match = stay.json(3, "trade", "show", match_id(stay, sold, bought).hex())
+    (trade_id,) = filled["trades"]
+    assert f"  trade {trade_id}" in stay.text(6, "order", "list")
+    match = stay.json(3, "trade", "show", trade_id)
     assert (match["made_by"], match["energy_wh"], match["stages"]) == ("auction", 100, [])
     assert match["price_micro_per_kwh"] == auction["price_micro_per_kwh"]
     assert match["seller"] == stay.json(6, "wallet")["participant_id"]
