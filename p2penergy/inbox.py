@@ -154,7 +154,11 @@ class Inbox:
             self.refused[code] += 1
             return
         # The core takes block after block; the threads may be done with a later one first.
-        adoptions = [_Adoption(Adopted(d.block, d.certificate, peer)) for d in message.blocks]
+        last = len(message.blocks) - 1
+        adoptions = [
+            _Adoption(Adopted(decided.block, decided.certificate, peer, last - number))
+            for number, decided in enumerate(message.blocks)
+        ]
         waiting = deque(adoptions)
 
         def checked(adoption: _Adoption, _good: bool) -> None:

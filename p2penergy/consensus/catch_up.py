@@ -34,6 +34,8 @@ class CatchUp:
         self._asked_ms = 0
         self._delivering = False
         """The answer waited for comes block by block, and some have come."""
+        self._pause_ms = patience_ms
+        """How long the next of them is waited for."""
 
     def note(self, peer: bytes, tip: int, height: int, now_ms: int) -> None:
         """A peer shows a message that it could only send when `tip` is decided."""
@@ -74,18 +76,23 @@ class CatchUp:
         else:
             self._drop(peer)
 
-    def delivered(self, peer: bytes, now_ms: int) -> None:
-        """A single block of an answer was adopted; more of them may be on their way."""
+    def delivered(self, peer: bytes, now_ms: int, remaining: int | None = None) -> None:
+        """A single block of an answer was adopted; so many of it, or an unknown number, are to come."""
+        if remaining == 0:
+            self.served(peer, progressed=True)
+            return
         self._failures.clear()
         if self._waiting_for == peer:
             self._asked_ms, self._delivering = now_ms, True
+            # A slow machine may take long for each block that it has got: asking somebody else for the
+            # same blocks would only give it more to do. Where nobody counts them, silence is the end.
+            self._pause_ms = 2 * self._grace_ms if remaining is None else self._patience_ms
 
     def _stop_waiting(self) -> None:
         self._waiting_for, self._delivering = None, False
 
     def _waits_until_ms(self) -> int:
-        # After the last block of an answer there is nobody to say so but silence.
-        return self._asked_ms + (2 * self._grace_ms if self._delivering else self._patience_ms)
+        return self._asked_ms + (self._pause_ms if self._delivering else self._patience_ms)
 
     def _drop(self, peer: bytes) -> None:
         """A claim that did not deliver; the peer comes after all others with its next one."""

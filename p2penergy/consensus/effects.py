@@ -39,6 +39,8 @@ class Adopted:
     block: bytes
     certificate: Certificate
     peer: bytes
+    remaining: int | None = None
+    """How many blocks of the same answer are on their way behind this one; None: the driver can't tell."""
 
 
 Event = Received | Tick | Pending | Adopted

@@ -99,7 +99,7 @@ def on_adopted(work: Work, event: Adopted) -> None:
     if not adopted:
         # Copies of answers and blocks out of order are nobody's fault.
         raise RefusedError("height_window")
-    work.catch_up.delivered(event.peer, work.now_ms)
+    work.catch_up.delivered(event.peer, work.now_ms, event.remaining)
 
 
 def on_sync_response(work: Work, message: SyncResponse, peer: bytes) -> None:

@@ -99,3 +99,34 @@ def test_an_answer_that_comes_block_by_block_is_followed_by_the_next_request_soo
     assert state.wake_ms(6) == 125
     assert state.next_peer(6, 124) is None
     assert state.next_peer(6, 125) == A
+
+
+def test_an_answer_whose_blocks_are_counted_is_waited_for_while_some_are_on_their_way() -> None:
+    state = catch_up()
+    state.note(A, 9, 5, 0)
+    state.note(B, 9, 5, 0)
+    state.next_peer(5, 0)
+    # Each block takes a slow machine longer than the pause after which silence would be the end.
+    for height, now_ms in enumerate((90, 180, 270), start=6):
+        state.delivered(A, now_ms, remaining=9 - height)
+        assert state.next_peer(height, now_ms + 80) is None
+
+
+def test_after_the_last_counted_block_the_next_request_goes_out_at_once() -> None:
+    state = catch_up()
+    state.note(A, 9, 5, 0)
+    state.next_peer(5, 0)
+    state.delivered(A, 30, remaining=1)
+    assert state.next_peer(6, 31) is None
+    state.delivered(A, 32, remaining=0)
+    assert not state.was_asked(A)
+    assert state.next_peer(7, 32) == A
+
+
+def test_counted_blocks_that_stop_coming_are_asked_for_elsewhere_and_are_nobodys_fault() -> None:
+    state = catch_up()
+    state.note(A, 9, 5, 0)
+    state.next_peer(5, 0)
+    state.delivered(A, 30, remaining=5)
+    assert state.wake_ms(6) == 130
+    assert state.next_peer(6, 130) == A
