@@ -72,6 +72,7 @@ def make_chain(community: Community, blocks: int, transactions_per_block: int, c
     chain = LongChain(community, transactions_per_block)
     places = [community.homes[name] for name in community.validators]
     every = configuration.load(places[0]).node.snapshot_blocks
+    places[0].joinpath(homes.SNAPSHOTS_FOLDER).mkdir(exist_ok=True)
     heights = store_chain(chain, blocks, places[0] / homes.LEDGER_FILE)
     for height in track(heights, "blocks", total=blocks, console=console):
         if height % every == 0 and height > blocks - 2 * every:
