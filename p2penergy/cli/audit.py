@@ -83,8 +83,8 @@ def _summary(ledger: LedgerReport) -> str:
     base = f" (from the snapshot of block {ledger.base_height} on)" if ledger.base_height else ""
     return (
         f"[bold]{escape(ledger.home.name)}[/bold]: {ledger.checked_height} of {ledger.height} blocks{base}, "
-        f"{ledger.transactions} transactions ({ledger.accepted} accepted), {ledger.energy_wh} Wh traded for "
-        f"{money:.2f}, {ledger.votes} own votes"
+        f"{ledger.transactions} transactions ({ledger.accepted} accepted), "
+        f"{ledger.energy_wh / 1000:,.3f} kWh traded for {money:.2f}, {ledger.votes} own votes"
     )
 
 

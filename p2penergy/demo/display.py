@@ -3,6 +3,7 @@
 Lives here: words, tables, colours. Never here: figures being computed (`report`).
 """
 
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from rich.table import Table
 from p2penergy.demo.attacks import AttackResult
 from p2penergy.demo.replay import PeriodResult
 from p2penergy.demo.report import BillRow, Report, ValidatorRow
-from p2penergy.market.bill import format_money
+from p2penergy.market.bill import billed_nano, format_money
 
 PLAIN_WIDTH = 100
 
@@ -25,7 +26,8 @@ def make_console(plain: bool) -> Console:
     """For a terminal with colours, or for one without."""
     if plain:
         return Console(no_color=True, highlight=False, width=PLAIN_WIDTH, force_terminal=False)
-    return Console(highlight=False)
+    width = None if sys.stdout.isatty() else PLAIN_WIDTH
+    return Console(highlight=False, width=width)
 
 
 def kwh(energy_wh: int) -> str:
@@ -127,8 +129,9 @@ class Display:
         table.add_row(
             "grid", f"drew {kwh(from_grid)}, fed in {kwh(to_grid)}", _owed(bill.grid_nano, currency)
         )
-        table.add_row("total", "", _owed(bill.total_nano, currency), style="bold")
-        saved = format_money(bill.without_community_nano - bill.total_nano, currency)
+        total_nano = billed_nano(bill.community_nano, bill.grid_nano)
+        table.add_row("total", "", _owed(total_nano, currency), style="bold")
+        saved = format_money(billed_nano(bill.without_community_nano, -total_nano), currency)
         table.caption = (
             f"Without neighbours: {_owed(bill.without_community_nano, currency)}; trading is worth {saved}"
         )
@@ -142,8 +145,8 @@ class Display:
         )
         table = _table(title)
         noted = any(row.killed for row in report.validators)
-        for name in ("validator", "height", "slots led", "blocks led", "state root"):
-            table.add_column(name, justify="right" if "led" in name or name == "height" else "left")
+        for name in ("validator", "height", "slots given", "blocks led", "state root"):
+            table.add_column(name, justify="left" if name in ("validator", "state root") else "right")
         if noted:
             table.add_column("note")
         for row in report.validators:

@@ -8,7 +8,7 @@ from html import escape
 
 from p2penergy.grid.periods import period_start_text
 from p2penergy.household.accounts import BillLine
-from p2penergy.market.bill import Bill, format_money
+from p2penergy.market.bill import Bill, billed_nano, format_money
 
 _STYLE = (
     "body{font:16px/1.4 sans-serif;max-width:48em;margin:2em auto;color:#111}"
@@ -19,8 +19,9 @@ _STYLE = (
 
 
 def three_lines(summed: Bill) -> tuple[tuple[str, int], ...]:
-    """Name and amount, billionths; above zero to be paid."""
-    return ("total", summed.total_nano), ("community", summed.community_nano), ("grid", summed.grid_nano)
+    """Name and amount as billed, billionths; above zero to be paid."""
+    total_nano = billed_nano(summed.community_nano, summed.grid_nano)
+    return ("total", total_nano), ("community", summed.community_nano), ("grid", summed.grid_nano)
 
 
 def span(lines: Sequence[BillLine]) -> str:

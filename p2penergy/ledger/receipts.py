@@ -209,7 +209,7 @@ _SENTENCES: dict[Decline, _Sentence] = {
     Decline.WRONG_PERIOD: lambda e, f: f"the terms name period {f}, the ledger is at {e}",
     Decline.TRADE_REPLAYED: lambda _e, f: f"this trade was executed at height {f} already",
     Decline.ALTERED_CONTRACT: lambda e, f: (
-        f"it was submitted with {e}, and the other party's signature covers {f} of that: "
+        f"it was submitted for {e}, and the other party's signature covers {f} of that: "
         "the submitter altered what was signed"
     ),
     Decline.TOO_LITTLE_ENERGY: lambda e, f: f"the seller has {f} Wh left of this period, the terms say {e}",
@@ -237,4 +237,7 @@ def sentence(receipt: Receipt) -> str:
         return f"{said}, in escrow until its period is settled" if waits else said
     if not isinstance(receipt, TradeReceipt) or not receipt.condition:
         return f"declined: {said}"
-    return f"declined at the {receipt.stage.name.lower()} stage, condition {receipt.condition}: {said}"
+    # Conditions 1 and 3 are about energy, 2 and 4 about money.
+    unit = "Wh" if receipt.condition % 2 else "billionths of the currency"
+    stage = receipt.stage.name.lower()
+    return f"declined at the {stage} stage, condition {receipt.condition} (in {unit}): {said}"

@@ -91,15 +91,25 @@ def household_bill(accounts: Iterable[PeriodAccount], tariffs: Tariffs) -> Bill:
     return Bill(tariffs.currency, paid, received, paid_grid, received_grid, without)
 
 
-def format_money(amount_nano: int, currency: str) -> str:
-    """Show an amount in whole cents, half to even, such as `-12.30 EUR`; never `-0.00`.
-
-    Lines are rounded one by one, so shown lines may differ by a cent from the shown total; the
-    amounts themselves add up exactly.
-    """
+def in_cents(amount_nano: int) -> int:
+    """The amount in whole cents, half to even, as it stands on a bill."""
     cents, rest = divmod(abs(amount_nano), NANO_PER_CENT)
     twice = 2 * rest
     if twice > NANO_PER_CENT or (twice == NANO_PER_CENT and cents % 2):
         cents += 1
-    sign = "-" if amount_nano < 0 and cents else ""
-    return f"{sign}{cents // 100}.{cents % 100:02d} {currency}"
+    return -cents if amount_nano < 0 else cents
+
+
+def billed_nano(*lines_nano: int) -> int:
+    """The total that stands under these lines: the sum of what each line shows.
+
+    Lines are rounded one by one; a total rounded by itself could differ from its own lines by a cent.
+    """
+    return sum(in_cents(line) for line in lines_nano) * NANO_PER_CENT
+
+
+def format_money(amount_nano: int, currency: str) -> str:
+    """Show an amount in whole cents, such as `-12.30 EUR`; never `-0.00`."""
+    cents = in_cents(amount_nano)
+    sign = "-" if cents < 0 else ""
+    return f"{sign}{abs(cents) // 100}.{abs(cents) % 100:02d} {currency}"

@@ -28,7 +28,7 @@ def damaged(home: Path) -> Path:
 def test_a_clean_ledger_ends_with_zero(home: Path) -> None:
     done = CliRunner().invoke(main, ["audit", str(home)])
     assert done.exit_code == 0, done.output
-    assert "home: 3 of 3 blocks, 11 transactions (9 accepted), 150 Wh traded for 0.03" in done.stdout
+    assert "home: 3 of 3 blocks, 11 transactions (9 accepted), 0.150 kWh traded for 0.03" in done.stdout
     assert "Clean: everything is as genesis and the transactions make it." in done.stdout
 
 

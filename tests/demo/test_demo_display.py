@@ -121,7 +121,7 @@ def test_the_summary_fits_and_says_it_all() -> None:
 def test_whoever_pays_is_told_so() -> None:
     bill = report().bill
     assert bill is not None
-    text = shown(report(bill=msgspec.structs.replace(bill, total_nano=3_000_000_000, grid_nano=1)))
+    text = shown(report(bill=msgspec.structs.replace(bill, community_nano=3_000_000_000, grid_nano=1)))
     assert "pays 3.00 EUR" in text
 
 

@@ -59,7 +59,7 @@ def test_every_code_has_a_sentence(code: Decline) -> None:
         assert sentence(of_trade) == sentence(of_reading) == "accepted"
     else:
         assert sentence(of_reading).startswith("declined: ")
-        assert sentence(of_trade).startswith("declined at the execution stage, condition 1: ")
+        assert sentence(of_trade).startswith("declined at the execution stage, condition 1 (in Wh): ")
     assert not sentence(of_reading).endswith(".")
 
 

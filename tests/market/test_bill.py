@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from p2penergy.grid.neighbourhood import load_sample
 from p2penergy.market.bilateral import agreements
-from p2penergy.market.bill import Bill, PeriodAccount, format_money, household_bill
+from p2penergy.market.bill import Bill, PeriodAccount, billed_nano, format_money, household_bill
 from p2penergy.market.tariffs import Tariffs
 
 TARIFFS = Tariffs()
@@ -157,3 +157,17 @@ def test_money_is_rounded_half_to_even_as_decimals_are(amount_nano: int) -> None
     cents = Decimal("0.01")
     shown = Decimal(format_money(amount_nano, "EUR").removesuffix(" EUR"))
     assert shown == (Decimal(amount_nano) / 10**9).quantize(cents, ROUND_HALF_EVEN)
+
+
+@given(st.integers(-(10**14), 10**14), st.integers(-(10**14), 10**14))
+def test_the_billed_total_is_the_sum_of_the_lines_as_shown(community_nano: int, grid_nano: int) -> None:
+    shown = [float(format_money(line, "EUR").split()[0]) for line in (community_nano, grid_nano)]
+    total = float(format_money(billed_nano(community_nano, grid_nano), "EUR").split()[0])
+    assert round(sum(shown), 2) == total
+
+
+def test_a_total_rounded_by_itself_would_not_add_up() -> None:
+    lines = (-25_645_000_001, 1_134_999_999)
+    assert format_money(sum(lines), "EUR") == "-24.51 EUR"
+    assert [format_money(line, "EUR") for line in lines] == ["-25.65 EUR", "1.13 EUR"]
+    assert format_money(billed_nano(*lines), "EUR") == "-24.52 EUR"
