@@ -14,6 +14,15 @@ HERE = Path(__file__).resolve().parent
 # The helpers of the tests are modules beside each other, without packages.
 sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "store")]
 
+HERE_ENGINE = "atheris-here"
+
+if HERE_ENGINE in sys.argv:
+    import atheris  # type: ignore[import-not-found]
+
+    # What is to be guided by coverage must be imported like this; all of Python would take half a minute.
+    with atheris.instrument_imports(include=["p2penergy", "transport"]):
+        import fuzz_targets  # noqa: F401
+
 from fuzz_engines import by_atheris, finding_of, keep, rounds  # noqa: E402
 from fuzz_targets import TARGETS, cleanup  # noqa: E402
 
@@ -43,7 +52,7 @@ def fuzz_by_hypothesis(name: str, seconds: float, number: int) -> bool:
 
 def fuzz_by_atheris(name: str, seconds: float, number: int) -> bool:
     """Whether nothing was found; libFuzzer ends its process, so that it gets one of its own."""
-    options = ["--engine", "atheris-here", "--seconds", str(seconds), "--seed", str(number)]
+    options = ["--engine", HERE_ENGINE, "--seconds", str(seconds), "--seed", str(number)]
     return subprocess.run([sys.executable, "-m", "tests.fuzz", *options, name], check=False).returncode == 0
 
 
@@ -53,7 +62,7 @@ def main() -> int:
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of {', '.join(TARGETS)}; default all")
     parser.add_argument("--seconds", type=float, default=60, help="for each target (default: 60)")
     parser.add_argument("--seed", type=int, default=0)
-    engines = ["auto", "hypothesis", "atheris", "atheris-here"]
+    engines = ["auto", "hypothesis", "atheris", HERE_ENGINE]
     parser.add_argument(
         "--engine", choices=engines, default="auto", help="auto: atheris where it is installed"
     )
@@ -61,7 +70,7 @@ def main() -> int:
     unknown = [name for name in chosen.targets if name not in TARGETS]
     if unknown:
         parser.error(f"there is no target {unknown[0]!r}; there are {', '.join(TARGETS)}")
-    if chosen.engine == "atheris-here":
+    if chosen.engine == HERE_ENGINE:
         by_atheris(chosen.targets[0], chosen.seconds, chosen.seed)
         return 0
     use_atheris = chosen.engine == "atheris" or (chosen.engine == "auto" and has_atheris())

@@ -119,11 +119,7 @@ def rounds(name: str, seconds: float, number: int) -> Iterator[int]:
 
 
 def by_atheris(name: str, seconds: float, number: int) -> None:
-    """Hand the target to libFuzzer, which ends the process: with 0, or with the input that it broke on.
-
-    Raises:
-        ImportError: atheris is not installed; `pip install atheris` has it for CPython on Linux and macOS.
-    """
+    """Hand the target to libFuzzer, which ends the process: with 0, or with the input that it broke on."""
     import atheris  # type: ignore[import-not-found]
 
     run: Callable[[bytes], None] = TARGETS[name].run
@@ -133,7 +129,6 @@ def by_atheris(name: str, seconds: float, number: int) -> None:
     work.mkdir(parents=True, exist_ok=True)
     for data in TARGETS[name].seeds():
         (work / f"seed-{sha256(data).hexdigest()[:16]}").write_bytes(data)
-    atheris.instrument_all()
     options = [f"-max_total_time={int(seconds)}", f"-seed={number}", f"-max_len={INPUT_BYTES_MAX}"]
     places = [f"-artifact_prefix={found}/", str(work), str(found)]
     atheris.Setup([sys.argv[0], *options, *places], run)
