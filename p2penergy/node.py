@@ -52,6 +52,9 @@ from transport import Mesh, TcpMesh
 
 log = logging.getLogger(__name__)
 
+PROGRAM_VERSION = version("p2penergy")
+"""Read once: looking it up searches the installed packages."""
+
 
 class NodeHaltedError(Exception):
     """The node stopped itself rather than break a promise; the sentence says why."""
@@ -199,7 +202,7 @@ class Node:
         leaders = self.coordinator.leaders
         return {
             "name": self._name.hex(),
-            "version": version("p2penergy"),
+            "version": PROGRAM_VERSION,
             "protocol": PROTOCOL_VERSION,
             "chain_id": self.home.genesis.chain_id.hex(),
             "role": self.home.config.node.role,

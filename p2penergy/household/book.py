@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from p2penergy.coordinator import wall_clock_ms
-from p2penergy.digests import TAG_MATCH, digest
 from p2penergy.household.errors import HouseholdError
 from p2penergy.household.reach import Network
 from p2penergy.ledger import keys, query
+from p2penergy.ledger.gate import generate_match_id
 from p2penergy.ledger.receipts import OrderReceipt
 from p2penergy.ledger.records import MarketRecord, OrderEnd, OrderRecord, decode_record
 from p2penergy.ledger.transactions import (
@@ -94,7 +94,7 @@ def _match_id(chain_id: bytes, one: Listed, other: Listed) -> bytes:
     """What the ledger calls the trade between an ask and a bid."""
     ask, bid = (one, other) if one.record.side is Side.ASK else (other, one)
     ends = (keys.order(each.participant_id, each.period, each.place) for each in (ask, bid))
-    return digest(TAG_MATCH, chain_id, *ends)
+    return generate_match_id(chain_id, *ends)
 
 
 async def market(network: Network, auctions_max: int) -> Market:

@@ -65,6 +65,11 @@ def _clear(block: BlockContext, period: int, book: _Book, seed: bytes) -> None:
     block.scratch.put(keys.market(period), encode_record(how))
 
 
+def generate_match_id(chain_id: bytes, ask_id: bytes, bid_id: bytes) -> bytes:
+    """The trade id of an ask and a bid that met: over the keys of both orders."""
+    return digest(TAG_MATCH, chain_id, ask_id, bid_id)
+
+
 def _contract(block: BlockContext, period: int, book: _Book, clearing: Clearing) -> None:
     """Turn matches into contracts in escrow, and end all orders of the book that took part."""
     filled_wh: dict[bytes, int] = {}
@@ -72,7 +77,7 @@ def _contract(block: BlockContext, period: int, book: _Book, clearing: Clearing)
     for number, match in enumerate(clearing.matches):
         seller, buyer = (keys.order_of(key)[0] for key in (match.ask_id, match.bid_id))
         terms = Terms(seller, buyer, period, match.energy_wh, match.price_micro_per_kwh, period, 0)
-        trade_id = digest(TAG_MATCH, block.chain_id, match.ask_id, match.bid_id)
+        trade_id = generate_match_id(block.chain_id, match.ask_id, match.bid_id)
         deferred.open_escrow(block, trade_id, terms, number, chosen=False)
         for key in (match.ask_id, match.bid_id):
             filled_wh[key] = filled_wh.get(key, 0) + match.energy_wh
