@@ -56,6 +56,8 @@ class ConsensusRules(_Section, frozen=True, forbid_unknown_fields=True, kw_only=
     """D: blocks by which pools are read earlier still; 0 where all members are the committee."""
     committee_size_min: Annotated[int, Meta(ge=1, le=COMMITTEE_SIZE_MAX)] = 4
     committee_size_max: Annotated[int, Meta(ge=1, le=COMMITTEE_SIZE_MAX)] = 100
+    volunteer_age_blocks: Natural = 1000
+    """Blocks from joining until a volunteer may be drawn; members of genesis need not wait."""
     first_stage: Stage = Stage.VALIDATION
     """Stage of height 1."""
 
@@ -94,6 +96,10 @@ class Member(_Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Money at the start, in billionths of the currency."""
     beacon_tip: Hex32 | None = None
     """End of the hash chain whose preimages the member reveals as proposer; volunteers have one."""
+    sealing_key: CompressedKey | None = None
+    """Where newcomers seal to a verifier; none: its public_key."""
+    meter_pseudonym: Hex32 | None = None
+    """As in the identity certificate; none: nothing keeps the same meter from joining again."""
 
 
 class Genesis(_Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -103,6 +109,8 @@ class Genesis(_Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     community: Annotated[str, Meta(min_length=1, max_length=64)]
     consensus: ConsensusRules
     market: MarketRules = MarketRules()
+    authority_key: CompressedKey | None = None
+    """The community's authority, which can revoke; none: nobody can."""
     members: Annotated[tuple[Member, ...], Meta(min_length=1, max_length=MEMBERS_MAX)]
 
     @property
@@ -165,6 +173,9 @@ def _check_members(members: tuple[Member, ...]) -> None:
         raise GenesisError("genesis names a participant twice")
     if len({member.public_key for member in members}) != len(members):
         raise GenesisError("genesis gives two participants one public_key: one device would vote twice")
+    pseudonyms = [member.meter_pseudonym for member in members if member.meter_pseudonym is not None]
+    if len(set(pseudonyms)) != len(pseudonyms):
+        raise GenesisError("genesis gives two participants one meter_pseudonym: a meter joins once")
     if not any(member.validator for member in members):
         raise GenesisError("genesis names no validator")
     for member in members:

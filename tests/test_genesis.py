@@ -84,6 +84,8 @@ def figures() -> list[tuple[str, Any]]:
     return found
 
 
+OPTIONAL = ("ab" * 32, "02" + "ab" * 32)
+"""A digest and a key, for figures that nothing stands for by default."""
 FIGURES = [(path, value) for path, value in figures() if path != "version"]
 
 
@@ -93,7 +95,7 @@ def other_value(value: Any, path: str) -> st.SearchStrategy[Any]:
     if isinstance(value, bool):
         return st.just(not value)
     if value is None:
-        return st.integers(1, 2**53)
+        return st.integers(1, 2**53) | st.sampled_from(OPTIONAL)
     if path.endswith("currency"):
         return st.from_regex(r"[A-Z]{3}", fullmatch=True)
     if isinstance(value, int):
@@ -129,7 +131,7 @@ def test_each_figure_can_be_changed_and_changes_the_chain_id(path: str, value: A
     elif isinstance(value, int):
         others = [value + 1, value - 1]
     elif value is None:
-        others = [7]
+        others = [7, *OPTIONAL]
     else:
         others = [value[:-1] + ("0" if value[-1] != "0" else "1"), "SEK", "pay_as_bid"]
     chain_ids = set()
@@ -308,6 +310,13 @@ def test_volunteers_need_a_hash_chain() -> None:
     verifier = member(1, beacon_tip=None, validator=False, verifier=True)
     assert refused(with_members(member(0), verifier)) == f"verifier {name} has no beacon_tip"
     parse(with_members(member(0), member(1, beacon_tip=None, validator=False)))
+
+
+def test_a_meter_is_that_of_one_member() -> None:
+    both = {"meter_pseudonym": "ab" * 32}
+    sentence = "genesis gives two participants one meter_pseudonym: a meter joins once"
+    assert refused(with_members(member(0, **both), member(1, **both))) == sentence
+    parse(with_members(member(0, **both), member(1), member(2)))
 
 
 def test_feeding_in_must_not_pay_more_than_buying_costs() -> None:
