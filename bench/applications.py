@@ -163,7 +163,7 @@ class BenchApplication:
             parent_certificate=None,
         )
 
-    def has_pending(self) -> bool:
+    def has_pending(self, slot: int) -> bool:
         """Whether a request waits."""
         return len(self.pool) > 0
 

@@ -16,6 +16,7 @@ from p2penergy.messages import COMMITTEE_SIZE_MAX, PROTOCOL_VERSION, Stage
 from p2penergy.score_rules import ScoreRules
 
 MEMBERS_MAX = 20_000
+GRID_NODES_MAX = 5_000
 ALPHA_MS_MAX = 3_600_000
 PPM = 1_000_000
 
@@ -81,6 +82,30 @@ class MarketRules(_Section, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     scores: ScoreRules = ScoreRules()
 
 
+class GridNode(_Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A node of the feeder, and its branch towards the busbar; node 0 is the busbar, its branch the
+    transformer."""
+
+    node: Natural
+    parent: Annotated[int, Meta(ge=-1, le=2**53)]
+    """-1 for node 0; every other parent stands before its children."""
+    r_uohm: Natural
+    x_uohm: Natural
+    i_max_a: Positive
+    participant_id: Hex20 | None = None
+    """Who is connected here; whoever stands at no node counts as behind the busbar."""
+
+
+class GridRules(_Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """LEDGER section 7: the feeder that trades must be deliverable on."""
+
+    nodes: Annotated[tuple[GridNode, ...], Meta(min_length=1, max_length=GRID_NODES_MAX)]
+    cos_phi_percent: Annotated[int, Meta(ge=1, le=100)] = 93
+    """Of what is drawn; what is fed in counts at cos phi 1."""
+    source_mv: Annotated[int, Meta(ge=300_000, le=500_000)] = 400_000
+    """Voltage behind the transformer, line to line, seen from the low-voltage side."""
+
+
 class Member(_Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One household that is a member from the start; no name, no address."""
 
@@ -112,6 +137,8 @@ class Genesis(_Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     authority_key: CompressedKey | None = None
     """The community's authority, which can revoke; none: nobody can."""
     members: Annotated[tuple[Member, ...], Meta(min_length=1, max_length=MEMBERS_MAX)]
+    grid: GridRules | msgspec.UnsetType = msgspec.UNSET
+    """Left out, no trade is checked against a feeder, and the chain id is what it was without the section."""
 
     @property
     def chain_id(self) -> bytes:
@@ -120,7 +147,7 @@ class Genesis(_Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 def canonical_json(genesis: Genesis) -> bytes:
-    """The one compact JSON form, fields in their declared order, every field present."""
+    """The one compact JSON form, fields in their declared order, every field but an absent grid present."""
     return msgspec.json.encode(genesis)
 
 

@@ -119,7 +119,7 @@ class _Known:
         """The link to reveal next."""
         return self._links.get(participant_id)
 
-    def has_pending(self) -> bool:
+    def has_pending(self, slot: int) -> bool:
         """Nothing is ever proposed on headers alone."""
         return False
 

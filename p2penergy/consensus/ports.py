@@ -44,8 +44,8 @@ class Application(Protocol):
         `parent_certificate` is left None; the core fills it in.
         """
 
-    def has_pending(self) -> bool:
-        """Whether a leader has something to propose."""
+    def has_pending(self, slot: int) -> bool:
+        """Whether a leader has something to propose in this slot."""
 
     def execute(self, draft: Draft) -> Outcome:
         """Execute on a scratch copy of the state after block `draft.height - 1`.

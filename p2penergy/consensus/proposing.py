@@ -90,7 +90,7 @@ def _propose_fresh(work: Work, changes: tuple[ViewChange, ...]) -> bool:
     idle = work.rules.may_propose_empty(
         slot - work.instance.first, work.chain.committee.n, work.timing.empty_block_slots
     )
-    if work.now_ms < schedule.start_ms(view) or not (idle or application.has_pending()):
+    if work.now_ms < schedule.start_ms(view) or not (idle or application.has_pending(slot)):
         return False
     link = application.reveal_tip(work.me)
     reveal = None if link is None else work.reveals.preimage(link)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from p2penergy.blocks import Draft
 from p2penergy.genesis import MarketRules
+from p2penergy.ledger.grid_check import GridCheck
+from p2penergy.ledger.open_orders import OpenOrders
 from p2penergy.ledger.scores import Standings
 from p2penergy.ledger.state import Scratch
 from p2penergy.signing import SignatureChecker
@@ -23,3 +25,6 @@ class BlockContext:
     checker: SignatureChecker
     market: MarketRules
     standings: Standings
+    open_orders: OpenOrders
+    grid: GridCheck | None
+    """None where genesis describes no feeder."""

@@ -11,7 +11,16 @@ from p2penergy.genesis import PPM
 from p2penergy.ledger import deferred, keys, qscore, query
 from p2penergy.ledger.context import BlockContext
 from p2penergy.ledger.qscore import BUYER_AT_FAULT, SELLER_AT_FAULT
-from p2penergy.ledger.receipts import ACCEPTED, WAITS, Decline, Refusal, TradeReceipt, TradeStage
+from p2penergy.ledger.receipts import (
+    ACCEPTED,
+    GRID_LIMITS,
+    WAITS,
+    Decline,
+    GridReceipt,
+    Refusal,
+    TradeReceipt,
+    TradeStage,
+)
 from p2penergy.ledger.records import ContractRecord, encode_integer, encode_record
 from p2penergy.ledger.relay import Holdings, holdings, relay, write_trade
 from p2penergy.ledger.transactions import Contract, Terms, answer_key, generate_trade_id, terms_bytes
@@ -45,23 +54,22 @@ def create_trade(block: BlockContext, contract: Contract, transaction_id: bytes)
             quality_ppm,
         )
         scratch.put(keys.contract(trade_id), encode_record(record))
-    return TradeReceipt(
+    figures = outcome.expected, outcome.found, outcome.stage, outcome.condition, outcome.alpha
+    parties = terms.seller, terms.buyer, terms.energy_wh, terms.price_micro_per_kwh
+    told = (
         transaction_id,
         outcome.code,
-        outcome.expected,
-        outcome.found,
-        outcome.stage,
-        outcome.condition,
-        outcome.alpha,
+        *figures,
         block.draft.proposer,
         trade_id,
-        terms.seller,
-        terms.buyer,
-        terms.energy_wh,
-        terms.price_micro_per_kwh,
+        *parties,
         legs,
         quality_ppm,
     )
+    if outcome.violation is None:
+        return TradeReceipt(*told)
+    branch, limit = outcome.violation.branch, GRID_LIMITS[outcome.violation.limit]
+    return GridReceipt(*told, limit=limit, upper_node=branch.parent, lower_node=branch.node)
 
 
 def _preparation(block: BlockContext, contract: Contract, trade_id: bytes) -> Refusal | None:
@@ -155,6 +163,14 @@ def _money(terms: Terms, wallet_nano: int) -> Refusal | None:
     )
 
 
+def _undeliverable(block: BlockContext, terms: Terms) -> Refusal | None:
+    """What the feeder says; a trade that it can carry counts on it from now on, so this comes last."""
+    if block.grid is None:
+        return None
+    violation = block.grid.refusal(terms.seller, terms.buyer, terms.period, terms.energy_wh)
+    return None if violation is None else Refusal.by_grid(violation)
+
+
 def _execute(block: BlockContext, terms: Terms) -> tuple[tuple[int, ...], Refusal]:
     """Both stages on metered energy: the legs, and that it is accepted; or no legs, and why not."""
     scratch, leader = block.scratch, block.draft.proposer
@@ -162,6 +178,7 @@ def _execute(block: BlockContext, terms: Terms) -> tuple[tuple[int, ...], Refusa
     refusal = _cover(terms, held)
     if refusal is None:
         execution, final, refusal = relay(terms, leader, held)
+        refusal = refusal or _undeliverable(block, terms)
         if refusal is None:
             write_trade(scratch, terms, leader, held, execution, final)
             return tuple(figure for leg in (*execution, *final) for figure in leg), ACCEPTED
@@ -172,7 +189,7 @@ def _put_aside(block: BlockContext, terms: Terms, trade_id: bytes) -> Refusal:
     """The price goes into escrow until the period's readings are in."""
     scratch, wallet = block.scratch, keys.wallet(terms.buyer)
     wallet_nano = query.balance(scratch.get, terms.buyer).wallet_nano
-    refusal = _money(terms, wallet_nano)
+    refusal = _money(terms, wallet_nano) or _undeliverable(block, terms)
     if refusal is not None:
         return refusal
     scratch.put(wallet, encode_integer(wallet_nano - terms.amount_nano))

@@ -58,10 +58,8 @@ def _clear(block: BlockContext, period: int, book: _Book, seed: bytes) -> None:
             end_order(block, key, record, OrderEnd.SCORE)
     rule = Pricing.PAY_AS_BID if block.market.pay_as_bid else Pricing.UNIFORM
     clearing = clear(sides[Side.ASK], sides[Side.BID], seed=seed, rule=rule)
-    _contract(block, period, book, clearing)
-    how = MarketRecord(
-        clearing.price_micro_per_kwh, clearing.volume_wh, len(sides[Side.ASK]), len(sides[Side.BID])
-    )
+    volume_wh = _contract(block, period, book, clearing)
+    how = MarketRecord(clearing.price_micro_per_kwh, volume_wh, len(sides[Side.ASK]), len(sides[Side.BID]))
     block.scratch.put(keys.market(period), encode_record(how))
 
 
@@ -70,12 +68,19 @@ def generate_match_id(chain_id: bytes, ask_id: bytes, bid_id: bytes) -> bytes:
     return digest(TAG_MATCH, chain_id, ask_id, bid_id)
 
 
-def _contract(block: BlockContext, period: int, book: _Book, clearing: Clearing) -> None:
-    """Turn matches into contracts in escrow, and end all orders of the book that took part."""
+def _contract(block: BlockContext, period: int, book: _Book, clearing: Clearing) -> int:
+    """Turn matches into contracts in escrow, end all orders of the book that took part; the Wh contracted.
+
+    A match that the feeder can't carry beside the ones before it falls away.
+    """
     filled_wh: dict[bytes, int] = {}
     spent_nano: dict[bytes, int] = {}
+    undeliverable: dict[bytes, OrderEnd] = {}
     for number, match in enumerate(clearing.matches):
         seller, buyer = (keys.order_of(key)[0] for key in (match.ask_id, match.bid_id))
+        if block.grid is not None and block.grid.refusal(seller, buyer, period, match.energy_wh):
+            undeliverable |= dict.fromkeys((match.ask_id, match.bid_id), OrderEnd.GRID)
+            continue
         terms = Terms(seller, buyer, period, match.energy_wh, match.price_micro_per_kwh, period, 0)
         trade_id = generate_match_id(block.chain_id, match.ask_id, match.bid_id)
         deferred.open_escrow(block, trade_id, terms, number, chosen=False)
@@ -84,5 +89,7 @@ def _contract(block: BlockContext, period: int, book: _Book, clearing: Clearing)
         spent_nano[match.bid_id] = spent_nano.get(match.bid_id, 0) + terms.amount_nano
     ends = dict.fromkeys(filled_wh, OrderEnd.FILLED)
     ends |= {rest.order_id: _ENDS[rest.reason] for rest in clearing.unfilled}
+    ends |= undeliverable
     for key in sorted(ends):
         end_order(block, key, book[key], ends[key], filled_wh.get(key, 0), spent_nano.get(key, 0))
+    return sum(wh for key, wh in filled_wh.items() if book[key].side is Side.ASK)

@@ -17,7 +17,9 @@ from p2penergy.ledger import audit, block_rules, deferred, gate, keys, query, se
 from p2penergy.ledger.bucket_tree import StateProof
 from p2penergy.ledger.context import BlockContext
 from p2penergy.ledger.execution import decide, read
+from p2penergy.ledger.grid_check import GridCheck, grid_plan
 from p2penergy.ledger.initial import initial_items, require_in_range
+from p2penergy.ledger.open_orders import OpenOrders
 from p2penergy.ledger.pool import Pool
 from p2penergy.ledger.receipts import encode_receipt
 from p2penergy.ledger.records import MemberRecord, TipRecord, decode_record, encode_record
@@ -78,6 +80,7 @@ class Ledger:
         self._genesis = genesis
         self._chain_id = genesis.chain_id
         self._checker = checker
+        self._grid = grid_plan(genesis)
         self._height = height
         self._state = State.of(items, genesis.market.transaction_life_periods)
         self._volunteers = {stage: self._flagged(stage) for stage in Stage}
@@ -159,12 +162,21 @@ class Ledger:
         waits_for_next = len(self.pool) > 0 and not self.pool.has_up_to(parent)
         return latest if waits_for_next else parent
 
-    def has_pending(self) -> bool:
-        """Whether a leader has something to propose."""
+    def has_pending(self, slot: int) -> bool:
+        """Whether a leader has something to propose: what was sent, or what the clock has made due."""
         if self._genesis.market.replay:
             return len(self.pool) > 0
         # What is about a later period must wait for the clock: proposing nothing would not help it.
-        return self.pool.has_up_to(self.period + 1)
+        return self.pool.has_up_to(self.period + 1) or self._has_due(slot)
+
+    def _has_due(self, slot: int) -> bool:
+        """Whether a block of this slot would close a gate that orders wait for, or settle an escrow."""
+        parent = self.period
+        latest = block_rules.latest_period(self._genesis, parent, slot)
+        if latest == parent:
+            return False
+        gate_period = latest + self._genesis.market.gate_lead_periods
+        return self._state.is_due(keys.ORDER, gate_period) or self._state.is_due(keys.ESCROW, latest - 1)
 
     def execute(self, draft: Draft) -> LedgerOutcome:
         """Execute on a scratch copy of the state; changes nothing.
@@ -177,7 +189,9 @@ class Ledger:
         scratch = Scratch(self._state)
         market = self._genesis.market
         standings = Standings(scratch, market.scores, draft.period)
-        block = BlockContext(draft, scratch, self._chain_id, self._checker, market, standings)
+        book = OpenOrders(self._state)
+        grid = GridCheck(self._grid, scratch.get) if self._grid else None
+        block = BlockContext(draft, scratch, self._chain_id, self._checker, market, standings, book, grid)
         mixed = beacon.mix(self.beacon(draft.height - 1), draft.reveal)
         if draft.period > tip.period:
             deferred.settle_due(block, self._state, tip.period)

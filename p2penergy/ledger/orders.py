@@ -2,11 +2,13 @@
 
 Lives here: the rules on one order and what standing in the book means. Never here: matching
 (`auction`), the closing of the gate (`gate`). Owns the invariants that an open bid can always be paid,
-and that nobody has more than `ORDER_PLACES` orders for a period. Implements LEDGER section 4, step 2.
+that nobody has more than `ORDER_PLACES` orders for a period, and all together no more than a book holds.
+Implements LEDGER section 4, step 2.
 """
 
 from p2penergy.ledger import keys, qscore, query
 from p2penergy.ledger.context import BlockContext
+from p2penergy.ledger.open_orders import orders_max
 from p2penergy.ledger.readings import rated_wh
 from p2penergy.ledger.receipts import ACCEPTED, Decline, OrderReceipt, Refusal
 from p2penergy.ledger.records import (
@@ -37,6 +39,7 @@ def place_order(
             scratch.put(wallet, encode_integer(decode_integer(scratch.get(wallet)) - escrow_nano))
         record = OrderRecord(order.side, order.energy_wh, order.price_micro_per_kwh, escrow_nano)
         scratch.put(keys.order(order.submitter, order.period, order.place), encode_record(record))
+        block.open_orders.change(order.period, 1)
     return _receipt(order, transaction_id, refusal, order.energy_wh)
 
 
@@ -61,6 +64,9 @@ def _refusal(
     standing = query.order(get, order.submitter, order.period, order.place)
     if standing is not None and standing.end is OrderEnd.OPEN:
         return Refusal(Decline.PLACE_TAKEN, 0, standing.energy_wh)
+    is_open, taken_max = block.open_orders.count(order.period), orders_max(order.place)
+    if is_open >= taken_max:
+        return Refusal(Decline.BOOK_FULL, taken_max, is_open)
     wallet_nano = query.balance(get, order.submitter).wallet_nano
     if wallet_nano < escrow_nano:
         return Refusal(Decline.TOO_LITTLE_MONEY, escrow_nano, wallet_nano)
@@ -88,9 +94,10 @@ def end_order(
 ) -> None:
     """Close an open order; what its escrow holds beyond `spent_nano` returns to the owner's wallet."""
     scratch = block.scratch
+    owner, period, _ = keys.order_of(key)
+    block.open_orders.change(period, -1)
     back_nano = record.escrow_nano - spent_nano
     if back_nano:
-        owner, _, _ = keys.order_of(key)
         wallet = keys.wallet(owner)
         scratch.put(wallet, encode_integer(decode_integer(scratch.get(wallet)) + back_nano))
     ended = OrderRecord(record.side, record.energy_wh, record.price_micro_per_kwh, 0, end, filled_wh)

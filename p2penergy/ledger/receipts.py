@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from p2penergy.grid.lindistflow import Limit, Violation
 from p2penergy.ledger.stages import Leg, StageLegs
 from p2penergy.messages import VoteKind, encode
 
@@ -44,6 +45,7 @@ class Decline(IntEnum):
     TOO_LITTLE_IMPORT = 12
     WRONG_LEG = 13
     TOO_LARGE = 14
+    GRID_LIMIT = 15
     READING_DOUBLED = 20
     READING_OUT_OF_ORDER = 21
     ABOVE_RATED_POWER = 22
@@ -52,6 +54,7 @@ class Decline(IntEnum):
     PERIOD_TOO_FAR = 31
     PLACE_TAKEN = 32
     NO_SUCH_ORDER = 33
+    BOOK_FULL = 34
     PROVEN_ENOUGH = 40
 
 
@@ -64,6 +67,13 @@ class Refusal(NamedTuple):
     stage: TradeStage = TradeStage.PREPARATION
     condition: int = 0
     alpha: int = 0
+    violation: Violation | None = None
+    """What the feeder says, in place of a condition."""
+
+    @classmethod
+    def by_grid(cls, violation: Violation) -> "Refusal":
+        """Of a trade that can't be delivered; nobody is at fault."""
+        return cls(Decline.GRID_LIMIT, violation.allowed, violation.found, violation=violation)
 
 
 ACCEPTED = Refusal(Decline.NONE, 0, 0, TradeStage.FINAL)
@@ -140,6 +150,32 @@ class TradeReceipt(_Shape, frozen=True, tag=2, gc=False):
         return StageLegs(*pairs[:4]), StageLegs(*pairs[4:])
 
 
+class GridLimit(IntEnum):
+    """What a trade would break on the feeder."""
+
+    CURRENT = 1
+    """Figures in mA."""
+    VOLTAGE_LOW = 2
+    """Figures in mV, line to line."""
+    VOLTAGE_HIGH = 3
+
+
+GRID_LIMITS = {
+    Limit.CURRENT: GridLimit.CURRENT,
+    Limit.VOLTAGE_LOW: GridLimit.VOLTAGE_LOW,
+    Limit.VOLTAGE_HIGH: GridLimit.VOLTAGE_HIGH,
+}
+
+
+class GridReceipt(TradeReceipt, frozen=True, tag=4, gc=False, kw_only=True):
+    """A contract that the feeder can't carry; `expected` is the limit, `found` what it would be."""
+
+    limit: GridLimit
+    upper_node: int
+    """-1: the branch is the transformer."""
+    lower_node: int
+
+
 class OrderReceipt(_Shape, frozen=True, tag=3, gc=False):
     """What became of an order, or of taking it back; how it traded stands under `order/ID/P/PLACE`."""
 
@@ -178,7 +214,7 @@ class EvidenceReceipt(_Shape, frozen=True, tag=16, gc=False):
         return self.code is Decline.NONE
 
 
-Receipt = ReadingReceipt | TradeReceipt | OrderReceipt | EvidenceReceipt
+Receipt = ReadingReceipt | TradeReceipt | GridReceipt | OrderReceipt | EvidenceReceipt
 
 _decoder: msgspec.msgpack.Decoder[Receipt] = msgspec.msgpack.Decoder(Receipt)
 
@@ -217,12 +253,17 @@ _SENTENCES: dict[Decline, _Sentence] = {
     Decline.TOO_LITTLE_IMPORT: lambda e, f: f"the buyer's meter leaves {f} Wh to buy, the terms say {e}",
     Decline.WRONG_LEG: lambda e, f: f"the contract makes a balance {e}, the leader booked {f}",
     Decline.TOO_LARGE: lambda e, f: f"a score allows {e} Wh in one order or contract, this has {f}",
+    Decline.GRID_LIMIT: lambda e, f: f"the feeder carries {e} at most, this would make it {f}",
     Decline.READING_DOUBLED: lambda e, f: f"the period has a reading of {e} Wh already, not {f}",
     Decline.READING_OUT_OF_ORDER: lambda e, f: f"period {f} is closed, the ledger is at {e}",
     Decline.ABOVE_RATED_POWER: lambda e, f: f"the connection carries {e} Wh in a period at most, not {f}",
     Decline.GATE_CLOSED: lambda e, f: f"the gate for period {f} is closed, the first open one is {e}",
     Decline.PERIOD_TOO_FAR: lambda e, f: f"periods up to {e} can be traded now, not {f}",
     Decline.PLACE_TAKEN: lambda _e, f: f"an order of {f} Wh stands at this place already: cancel it first",
+    Decline.BOOK_FULL: lambda e, f: (
+        f"{f} orders for this period are open, and at most {e} are taken at this place: "
+        "another period, or place 0, may have room"
+    ),
     Decline.NO_SUCH_ORDER: lambda _e, _f: "no open order stands at this place",
     Decline.NOT_NETTED: lambda _e, f: f"import and export of a period are netted, {f} Wh are on both sides",
     Decline.PROVEN_ENOUGH: lambda e, f: f"{f} equivocations of this member are on record, {e} are enough",
@@ -235,9 +276,23 @@ def sentence(receipt: Receipt) -> str:
     if receipt.accepted:
         waits = isinstance(receipt, TradeReceipt) and receipt.stage is TradeStage.PREPARATION
         return f"{said}, in escrow until its period is settled" if waits else said
+    if isinstance(receipt, GridReceipt):
+        return f"declined: {_grid_sentence(receipt)}"
     if not isinstance(receipt, TradeReceipt) or not receipt.condition:
         return f"declined: {said}"
     # Conditions 1 and 3 are about energy, 2 and 4 about money.
     unit = "Wh" if receipt.condition % 2 else "billionths of the currency"
     stage = receipt.stage.name.lower()
     return f"declined at the {stage} stage, condition {receipt.condition} (in {unit}): {said}"
+
+
+def _grid_sentence(receipt: GridReceipt) -> str:
+    upper, lower = receipt.upper_node, receipt.lower_node
+    where = "the transformer (node 0)" if upper < 0 else f"branch {upper}-{lower}"
+    if receipt.limit is GridLimit.CURRENT:
+        return f"{where} would carry {receipt.found} mA, its rating is {receipt.expected} mA"
+    side = "below" if receipt.limit is GridLimit.VOLTAGE_LOW else "above"
+    return (
+        f"the voltage at the end of {where} would be {receipt.found} mV line to line, "
+        f"{side} the limit of {receipt.expected} mV"
+    )

@@ -146,6 +146,8 @@ class OrderEnd(IntEnum):
     TOO_LATE = 6
     """Its period was over before the ledger could clear it."""
     CANCELLED = 7
+    GRID = 8
+    """The feeder could not have carried the match."""
 
 
 class OrderRecord(Record, frozen=True, gc=False):

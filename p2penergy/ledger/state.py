@@ -56,8 +56,10 @@ class State:
     _expiring: dict[int, dict[int, set[bytes]]] = field(default_factory=dict)
     """Last period -> last byte of the key -> keys: small groups, so that few can be taken at a time."""
     _open_meters: set[bytes] = field(default_factory=set)
-    _due: dict[int, set[bytes]] = field(default_factory=dict)
-    """Period -> open orders and contracts in escrow for it."""
+    _due: dict[bytes, dict[int, set[bytes]]] = field(
+        default_factory=lambda: {keys.ORDER: {}, keys.ESCROW: {}}
+    )
+    """Prefix -> period -> open orders, or contracts in escrow, for it."""
 
     @classmethod
     def of(cls, items: Iterable[tuple[bytes, bytes]], life_periods: int) -> "State":
@@ -97,8 +99,17 @@ class State:
 
         Earlier periods first; within one, ascending.
         """
-        periods = sorted(number for number in self._due if number <= period)
-        return [key for number in periods for key in sorted(self._due[number]) if key.startswith(prefix)]
+        waiting = self._due[prefix]
+        periods = sorted(number for number in waiting if number <= period)
+        return [key for number in periods for key in sorted(waiting[number])]
+
+    def is_due(self, prefix: bytes, period: int) -> bool:
+        """Whether `due` has any."""
+        return any(number <= period for number in self._due[prefix])
+
+    def open_orders(self, period: int) -> int:
+        """How many orders stand in a period's book."""
+        return len(self._due[keys.ORDER].get(period, ()))
 
     def expired(self, period: int, count_min: int) -> list[bytes]:
         """Keys whose last period lies before `period`: all, or the first groups that make `count_min`.
@@ -135,8 +146,8 @@ class State:
             self._expiring.setdefault(last, {}).setdefault(key[-1], set()).add(key)
         elif key.startswith(keys.PERIOD):
             self._open_meters.add(keys.meter_of(key))
-        elif key.startswith((keys.ORDER, keys.ESCROW)):
-            self._due.setdefault(due_period(key, value), set()).add(key)
+        elif (waiting := self._waiting(key)) is not None:
+            waiting.setdefault(due_period(key, value), set()).add(key)
 
     def _forget(self, key: bytes, value: bytes) -> None:
         last = expiry(key, value, self.life_periods)
@@ -149,11 +160,15 @@ class State:
                 del self._expiring[last]
         elif key.startswith(keys.PERIOD):
             self._open_meters.discard(keys.meter_of(key))
-        elif key.startswith((keys.ORDER, keys.ESCROW)):
+        elif (waiting := self._waiting(key)) is not None:
             period = due_period(key, value)
-            self._due[period].discard(key)
-            if not self._due[period]:
-                del self._due[period]
+            waiting[period].discard(key)
+            if not waiting[period]:
+                del waiting[period]
+
+    def _waiting(self, key: bytes) -> dict[int, set[bytes]] | None:
+        """The part of `_due` that a key belongs to."""
+        return next((waiting for prefix, waiting in self._due.items() if key.startswith(prefix)), None)
 
 
 class Scratch:

@@ -119,7 +119,7 @@ class CounterApplication:
         period = max(self._period, slot // PERIOD_SLOTS)
         return Draft(height, slot, proposer, period, self._next_stage, after, reveal, tuple(fitting), None)
 
-    def has_pending(self) -> bool:
+    def has_pending(self, slot: int) -> bool:
         """Whether a client's transaction waits."""
         return bool(self._pending) and not self.censors
 

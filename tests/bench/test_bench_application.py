@@ -74,7 +74,7 @@ def test_requests_have_the_size_that_their_name_says() -> None:
 def test_a_request_executes_once(signed: bool) -> None:
     app = application(signed)
     request_id, data = request(signed)
-    assert app.pool.add(data).accepted and app.has_pending()
+    assert app.pool.add(data).accepted and app.has_pending(slot=1)
     assert app.pool.add(data).code == "pending"
     drafted = app.draft(1, 1, ASKER.participant_id, b"", 10_000)
     assert drafted.transactions == (data,)
@@ -83,7 +83,7 @@ def test_a_request_executes_once(signed: bool) -> None:
     assert app.height == 0, "executing changes nothing"
     root = app.state_root
     app.commit(outcome)
-    assert app.height == 1 and app.state_root != root and not app.has_pending()
+    assert app.height == 1 and app.state_root != root and not app.has_pending(slot=1)
     assert app.pool.add(data).code == "answered"
     with pytest.raises(InvalidBlockError, match="answered before"):
         app.execute(draft_of(app, data))

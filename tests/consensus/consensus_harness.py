@@ -136,14 +136,15 @@ class FakeApplication:
         self.pending: dict[bytes, None] = {}
         self.alpha_ms = genesis.consensus.alpha_ms
         self.executions = 0
+        self.due_slot: int | None = None
         self.verifiers: tuple[bytes, ...] = ()
 
     @property
     def height(self) -> int:
         return len(self.states) - 1
 
-    def has_pending(self) -> bool:
-        return any(tx not in self.states[-1].done for tx in self.pending)
+    def has_pending(self, slot: int) -> bool:
+        return slot == self.due_slot or any(tx not in self.states[-1].done for tx in self.pending)
 
     def draft(self, height: int, slot: int, proposer: bytes, reveal: bytes, bytes_max: int) -> Draft:
         assert height == self.height + 1

@@ -163,6 +163,6 @@ def test_it_remembers_no_more_than_committees_need(known: Known) -> None:
 
 def test_nothing_can_be_proposed_on_headers_alone(known: Known) -> None:
     facts = known.at(3)._known
-    assert not facts.has_pending()
+    assert not facts.has_pending(slot=1)
     with pytest.raises(LookupError):
         facts.draft(4, 4, b"", b"", 0)

@@ -83,6 +83,15 @@ def test_idle_leaders_propose_nothing_until_n_slots_have_passed() -> None:
     assert network.nodes[0].decisions[0].block.transactions == ()
 
 
+def test_the_application_is_asked_about_the_slot_and_wakes_its_leader() -> None:
+    network = Network(4).start()
+    for node in network.nodes:
+        node.application.due_slot = 2
+    network.run_to_slot(2, 330)
+    assert network.heights == [1] * 4
+    assert network.nodes[0].decisions[0].view == 2
+
+
 def test_empty_block_slots_can_be_fewer() -> None:
     network = Network(4, empty_block_slots=1).start()
     network.run_to_slot(2, 100)

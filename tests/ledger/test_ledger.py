@@ -7,7 +7,15 @@ from village import BYTES_MAX, QuickChecker, Village, with_readings
 from p2penergy import beacon
 from p2penergy.consensus.ports import Application
 from p2penergy.digests import merkle_root
-from p2penergy.ledger import BLOCK_INDEX, Ledger, LedgerOutcome, check_state_proof, decode_receipt, keys
+from p2penergy.ledger import (
+    BLOCK_INDEX,
+    Ledger,
+    LedgerOutcome,
+    check_state_proof,
+    decode_receipt,
+    keys,
+    query,
+)
 from p2penergy.messages import Stage, encode
 from p2penergy.score_rules import ScoreRules
 
@@ -141,7 +149,7 @@ def draft_of(village: Village, slot: int = 1, bytes_max: int = BYTES_MAX) -> Any
 
 def test_a_drafted_block_is_valid_and_empty_when_nothing_is_pending() -> None:
     village = Village()
-    assert not village.ledger.has_pending()
+    assert not village.ledger.has_pending(slot=1)
     draft = draft_of(village)
     assert (draft.transactions, draft.period, draft.parent_certificate) == ((), 100, None)
     assert draft == replace(village.draft(), slot=1)
@@ -163,7 +171,7 @@ def test_a_replay_moves_on_when_all_that_is_pending_is_later() -> None:
     assert add(village.reading(1, export_wh=5, period=102)).accepted
     assert add(village.reading(1, export_wh=5, period=100)).accepted
     periods, receipts = [], []
-    while village.ledger.has_pending():
+    while village.ledger.has_pending(slot=1):
         outcome = village.propose()
         periods.append(outcome.draft.period)
         receipts += [decode_receipt(receipt) for receipt in outcome.receipts]
@@ -185,11 +193,34 @@ def test_a_live_draft_follows_the_slots_clock() -> None:
 def test_a_live_node_does_not_propose_for_what_must_wait_for_the_clock() -> None:
     village = live()
     assert village.ledger.pool.add(village.reading(1, export_wh=5, period=1001)).accepted
-    assert not village.ledger.has_pending()
+    assert not village.ledger.has_pending(slot=1)
     assert village.ledger.pool.add(village.reading(1, export_wh=5, period=1000)).accepted
-    assert village.ledger.has_pending()
+    assert village.ledger.has_pending(slot=1)
     assert draft_of(village, slot=14).transactions == ()
     assert len(draft_of(village, slot=15).transactions) == 1
+
+
+def test_a_live_leader_wakes_to_close_a_gate_that_orders_wait_for() -> None:
+    village = live()
+    village.block(village.ask(1, 500), village.bid(3, 500))
+    # The clock has not reached the gate; then it has, and after that block nothing waits any more.
+    assert not village.ledger.has_pending(slot=14)
+    assert village.ledger.has_pending(slot=15)
+    outcome = village.run(draft_of(village, slot=15))
+    assert query.market(village.ledger.get, 1001) is not None
+    assert outcome.draft.transactions == ()
+    assert not village.ledger.has_pending(slot=29)
+
+
+def test_a_live_leader_wakes_to_settle_what_is_in_escrow() -> None:
+    village = live()
+    village.block(village.forward(1, 3, 500))
+    assert not village.ledger.has_pending(slot=15)
+    village.run(draft_of(village, slot=15))
+    assert village.ledger.has_pending(slot=30)
+    village.run(draft_of(village, slot=30))
+    assert not village.ledger.has_pending(slot=45)
+    assert village.ledger.audit_totals().is_conserved()
 
 
 GOLDEN_ROOTS = [  # (state root, receipts root) of each block

@@ -156,7 +156,7 @@ def test_evidence_is_pending_over_the_end_of_any_period() -> None:
     village.ledger.pool.add(data)
     for _ in range(3):
         village.next_period()
-    assert village.ledger.has_pending()
+    assert village.ledger.has_pending(slot=1)
     assert village.propose().draft.transactions == (data,)
 
 

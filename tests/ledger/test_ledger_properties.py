@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from village import PRICE, QuickChecker, Village
+from village import PRICE, QuickChecker, Village, line
 
 from p2penergy.blocks import InvalidBlockError
 from p2penergy.ledger import Contract, Ledger, LedgerOutcome, Side, TradeReceipt, decode_receipt, keys, parse
@@ -27,10 +27,12 @@ class Life(RuleBasedStateMachine):
         wallet=st.sampled_from([500 * PRICE, 30 * PRICE, 0]),
         life=st.sampled_from([96, 3, 1]),
         lead=st.sampled_from([0, 1, 2]),
+        i_max_a=st.sampled_from([None, None, 1]),
     )
-    def found(self, wallet: int, life: int, lead: int) -> None:
+    def found(self, wallet: int, life: int, lead: int, i_max_a: int | None) -> None:
         market = {"transaction_life_periods": life, "gate_lead_periods": lead, "scores": ScoreRules()}
-        self.village = Village(MEMBERS, 2, market, member={"wallet_nano": wallet, "rated_w": 4000})
+        grid = msgspec.UNSET if i_max_a is None else line(i_max_a, members=MEMBERS)
+        self.village = Village(MEMBERS, 2, market, member={"wallet_nano": wallet, "rated_w": 4000}, grid=grid)
         self.life = life
         self.twin = Ledger(self.village.genesis, QuickChecker())
         self.sent: list[bytes] = []

@@ -148,7 +148,7 @@ def test_the_pool_hands_orders_out_at_once_and_in_turn() -> None:
     for raw in orders:
         assert village.ledger.pool.add(raw).accepted
         assert len(village.ledger.pool.signature_items(raw)) == 1
-    assert village.ledger.has_pending()
+    assert village.ledger.has_pending(slot=1)
     assert village.ledger.pool.select(100, 1 << 20) == (orders[0], orders[2], orders[1])
     outcome = village.propose()
     assert all(decode_receipt(raw).accepted for raw in outcome.receipts)

@@ -68,4 +68,4 @@ def test_a_sentence_names_both_figures() -> None:
 
 
 def test_accepted_means_the_final_stage_and_no_condition_broken() -> None:
-    assert ACCEPTED == (Decline.NONE, 0, 0, TradeStage.FINAL, 0, 0)
+    assert ACCEPTED == (Decline.NONE, 0, 0, TradeStage.FINAL, 0, 0, None)

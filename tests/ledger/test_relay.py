@@ -2,6 +2,7 @@ from village import PRICE, WALLET_NANO, Village, with_readings
 
 from p2penergy.ledger import relay
 from p2penergy.ledger.context import BlockContext
+from p2penergy.ledger.open_orders import OpenOrders
 from p2penergy.ledger.scores import Standings
 from p2penergy.ledger.state import Scratch
 
@@ -11,7 +12,8 @@ def block_on(village: Village) -> BlockContext:
     draft, market = village.draft(), village.genesis.market
     scratch = Scratch(village.ledger._state)
     standings = Standings(scratch, market.scores, draft.period)
-    return BlockContext(draft, scratch, village.chain_id, village.checker, market, standings)
+    book = OpenOrders(village.ledger._state)
+    return BlockContext(draft, scratch, village.chain_id, village.checker, market, standings, book, None)
 
 
 def test_holdings_are_what_the_three_have_now() -> None:

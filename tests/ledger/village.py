@@ -7,9 +7,11 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
+import msgspec
+
 from p2penergy.beacon import HashChain
 from p2penergy.blocks import Draft
-from p2penergy.genesis import ConsensusRules, Genesis, MarketRules, Member
+from p2penergy.genesis import ConsensusRules, Genesis, GridNode, GridRules, MarketRules, Member
 from p2penergy.ledger import (
     Contract,
     EnergyType,
@@ -69,6 +71,7 @@ def a_genesis(
     market: dict[str, Any],
     rules: dict[str, Any],
     member: dict[str, Any],
+    grid: GridRules | msgspec.UnsetType = msgspec.UNSET,
 ) -> Genesis:
     """Every member with a wallet; the first ones, as many as there are chains, validate."""
     members = []
@@ -89,7 +92,19 @@ def a_genesis(
         consensus=ConsensusRules(**timing),
         market=MarketRules(**({"replay": True, "first_period": 100, "scores": NO_REWARDS} | market)),
         members=tuple(members),
+        grid=grid,
     )
+
+
+def line(i_max_a: int = 2, r_uohm: int = 100_000, members: int = 5) -> GridRules:
+    """Busbar - node 1 (member 1) - node 2 (member 2) and so on, each branch alike; member 0 has no node."""
+    ids = [QuickSigner(number).participant_id.hex() for number in range(members)]
+    nodes = [GridNode(node=0, parent=-1, r_uohm=0, x_uohm=0, i_max_a=1000)]
+    nodes += [
+        GridNode(node=n, parent=n - 1, r_uohm=r_uohm, x_uohm=0, i_max_a=i_max_a, participant_id=ids[n])
+        for n in range(1, members)
+    ]
+    return GridRules(nodes=tuple(nodes))
 
 
 class Village:
@@ -103,11 +118,12 @@ class Village:
         rules: dict[str, Any] | None = None,
         member: dict[str, Any] | None = None,
         checker: SignatureChecker | None = None,
+        grid: GridRules | msgspec.UnsetType = msgspec.UNSET,
     ) -> None:
         self.signers = [QuickSigner(number) for number in range(members)]
         self.ids = [signer.participant_id for signer in self.signers]
         self.chains = [HashChain(b"%d" % number, LINKS) for number in range(validators)]
-        self.genesis = a_genesis(self.signers, self.chains, market or {}, rules or {}, member or {})
+        self.genesis = a_genesis(self.signers, self.chains, market or {}, rules or {}, member or {}, grid)
         self.chain_id = self.genesis.chain_id
         self.checker = checker or QuickChecker()
         self.ledger = Ledger(self.genesis, self.checker)

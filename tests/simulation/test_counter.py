@@ -29,7 +29,7 @@ def test_two_applications_that_commit_the_same_are_equal() -> None:
         application.commit(application.execute(draft))
     assert one.state_root == other.state_root
     assert one.beacon(1) == other.beacon(1) != one.beacon(0)
-    assert not one.has_pending()
+    assert not one.has_pending(slot=1)
     assert not one.submit(transaction(ADD, 1)), "it was executed"
 
 
@@ -78,5 +78,5 @@ def test_a_censor_leaves_everything_out() -> None:
     application = CounterApplication(GENESIS)
     application.submit(transaction(ADD, 1))
     application.censors = True
-    assert not application.has_pending()
+    assert not application.has_pending(slot=1)
     assert _draft(application).transactions == ()
