@@ -88,6 +88,10 @@ class Equivocator:
         """Forget in the mesh below."""
         self._inner.forget(peer)
 
+    def recheck(self) -> None:
+        """Check again in the mesh below."""
+        self._inner.recheck()
+
     def counters(self) -> Mapping[str, int]:
         """Those of the mesh below, and `equivocations`."""
         return {**self._inner.counters(), "equivocations": self.equivocations}

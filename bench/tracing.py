@@ -93,6 +93,10 @@ class TracingMesh:
         """Forget in the mesh below."""
         self._inner.forget(peer)
 
+    def recheck(self) -> None:
+        """Check again in the mesh below."""
+        self._inner.recheck()
+
     def counters(self) -> Mapping[str, int]:
         """Those of the mesh below."""
         return self._inner.counters()

@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from p2penergy import config as configuration
@@ -15,10 +16,12 @@ from p2penergy import genesis as genesis_module
 from p2penergy.beacon import HashChain
 from p2penergy.config import Config
 from p2penergy.genesis import Genesis, GenesisError
+from p2penergy.membership.certificates import load_authority
 from p2penergy.membership.errors import MembershipError
-from p2penergy.membership.identifying import Identify, identifier
+from p2penergy.membership.identifying import Identifier
 from p2penergy.membership.keys import DeviceKey
 from p2penergy.membership.private_files import PUBLIC_FILE_MODE, read_private, write_atomically
+from p2penergy.membership.revocations import RevocationFile
 from p2penergy.signing import EcdsaSigner
 from transport import TlsIdentity, TransportError
 
@@ -28,6 +31,8 @@ PUBLIC_KEY_FILE = "device.public.pem"
 """What goes to the authority, for the first certificate and for every later one."""
 CERTIFICATE_FILE = "device.cert.pem"
 AUTHORITY_FILE = "community.cert.pem"
+REVOCATIONS_FILE = "community.crl.pem"
+"""The authority's revocation list, where there is one; it may be exchanged while the node runs."""
 BEACON_FILE = "beacon.secret"
 LEDGER_FILE = "ledger.sqlite3"
 SNAPSHOTS_FOLDER = "snapshots"
@@ -48,8 +53,10 @@ class Device:
     genesis: Genesis
     signer: EcdsaSigner
     tls: TlsIdentity
-    identify: Identify
+    identify: Identifier
     """Certificate of a link -> participant at its other end."""
+    authority: x509.Certificate
+    revocations: RevocationFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,16 +158,19 @@ def load_device(path: Path) -> Device:
     try:
         key = DeviceKey.load(path / KEY_FILE)
         tls = TlsIdentity.load(path / CERTIFICATE_FILE, path / KEY_FILE, [path / AUTHORITY_FILE])
-        identify = identifier((path / AUTHORITY_FILE).read_bytes())
+        authority = load_authority((path / AUTHORITY_FILE).read_bytes())
+        revocations = RevocationFile(path / REVOCATIONS_FILE, authority)
     except (MembershipError, TransportError) as error:
         raise HomeError(str(error)) from None
+    identify = Identifier(authority, revocations)
     name = identify(tls.certificate_der)
     if name is None:
         raise HomeError(f"{path / CERTIFICATE_FILE} is no valid device certificate of this community")
     member = next((m for m in genesis.members if m.participant_id == name.hex()), None)
     if member is not None and bytes.fromhex(member.public_key) != key.public_key_compressed():
         raise HomeError(f"{path / KEY_FILE} is not the key that genesis names for participant {name.hex()}")
-    return Device(path, config, genesis, EcdsaSigner(name, key.private_key), tls, identify)
+    signer = EcdsaSigner(name, key.private_key)
+    return Device(path, config, genesis, signer, tls, identify, authority, revocations)
 
 
 def load(path: Path) -> Home:
@@ -170,4 +180,14 @@ def load(path: Path) -> Home:
         chain = HashChain(read_beacon_secret(path))
     except MembershipError as error:
         raise HomeError(str(error)) from None
-    return Home(device.path, device.config, device.genesis, device.signer, device.tls, device.identify, chain)
+    return Home(
+        device.path,
+        device.config,
+        device.genesis,
+        device.signer,
+        device.tls,
+        device.identify,
+        device.authority,
+        device.revocations,
+        chain,
+    )

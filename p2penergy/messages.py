@@ -30,6 +30,9 @@ REPLY_RECEIPTS_MAX = 20_000
 RECEIPT_BYTES_MAX = 16 * 1024
 SYNC_BLOCKS_MAX = 256
 HEADERS_MAX = 1024
+COMMITTEES_MAX = 64
+SEAL_BYTES_MAX = 8_289
+"""Two certificates sealed to one verifier: `membership.sealed_identity` says the same."""
 SNAPSHOT_PARTS = 256
 SNAPSHOT_PART_BYTES_MAX = 2 * 1024 * 1024
 SNAPSHOTS_TOLD_MAX = 8
@@ -51,6 +54,9 @@ TransactionBytes = Annotated[bytes, Meta(min_length=1, max_length=TRANSACTION_BY
 ReceiptBytes = Annotated[bytes, Meta(min_length=1, max_length=RECEIPT_BYTES_MAX)]
 BlockBytes = Annotated[bytes, Meta(min_length=1, max_length=BLOCK_BYTES_MAX)]
 MerklePath = Annotated[tuple[Digest, ...], Meta(max_length=MERKLE_PATH_MAX)]
+CommitteeMembers = Annotated[
+    tuple[tuple[ParticipantId, PublicKeyBytes], ...], Meta(max_length=COMMITTEE_SIZE_MAX)
+]
 
 
 class MalformedMessageError(ValueError):
@@ -264,6 +270,39 @@ class HeadersResponse(_Shape, frozen=True, tag=13):
     headers: Annotated[tuple[tuple[Header, Certificate], ...], Meta(max_length=HEADERS_MAX)]
 
 
+class CommitteesRequest(_Shape, frozen=True, tag=21):
+    """Asks who the committees with these roots are; a certified non-member may ask that, too."""
+
+    roots: Annotated[tuple[Digest, ...], Meta(min_length=1, max_length=COMMITTEES_MAX)]
+
+
+class CommitteesResponse(_Shape, frozen=True, tag=22):
+    """Committees, each as its members with their keys, ids ascending: each proves itself by its root."""
+
+    committees: Annotated[tuple[CommitteeMembers, ...], Meta(max_length=COMMITTEES_MAX)]
+
+
+class ProvenSeal(_Shape, frozen=True):
+    """What was sealed to one verifier, and its Merkle path to the digest in the request."""
+
+    index: Count
+    verifier: ParticipantId
+    sealed: Annotated[bytes, Meta(min_length=1, max_length=SEAL_BYTES_MAX)]
+    path: MerklePath
+
+
+class SealedRequest(_Shape, frozen=True, tag=23):
+    """A request to join, or to renew a key, with `count` seals: all of them, or those for the addressee.
+
+    `relayed` when it comes from a member already.
+    """
+
+    request: TransactionBytes
+    relayed: bool
+    count: Annotated[int, Meta(ge=1, le=COMMITTEE_SIZE_MAX)]
+    seals: Annotated[tuple[ProvenSeal, ...], Meta(max_length=COMMITTEE_SIZE_MAX)]
+
+
 PartNumber = Annotated[int, Meta(ge=0, le=SNAPSHOT_PARTS)]
 SnapshotPart = Annotated[bytes, Meta(min_length=1, max_length=SNAPSHOT_PART_BYTES_MAX)]
 PartRoots = Annotated[bytes, Meta(min_length=32 * SNAPSHOT_PARTS, max_length=32 * SNAPSHOT_PARTS)]
@@ -413,6 +452,9 @@ Message = (
     | BlockResponse
     | HeadersRequest
     | HeadersResponse
+    | CommitteesRequest
+    | CommitteesResponse
+    | SealedRequest
     | SnapshotRequest
     | SnapshotResponse
     | Reply

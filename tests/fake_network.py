@@ -29,6 +29,7 @@ class FakeMesh:
         self.sent: list[tuple[bytes, Any]] = []
         self.addresses: dict[bytes, tuple[str, int]] = {}
         self.handler: Any = None
+        self.rechecks = 0
         self.wrote = asyncio.Event()
 
     async def start(self, handler: Any) -> None:
@@ -56,6 +57,9 @@ class FakeMesh:
 
     def forget(self, peer: bytes) -> None:
         self.drop(peer)
+
+    def recheck(self) -> None:
+        self.rechecks += 1
 
     def counters(self) -> Mapping[str, int]:
         return {}

@@ -43,6 +43,7 @@ from p2penergy.messages import (
 )
 
 ID, DIGEST, SIGNATURE = b"i" * 20, b"d" * 32, b"s" * 64
+SEAL = messages.ProvenSeal(0, ID, b"s", ())
 VOTE = (ID, SIGNATURE)
 CERTIFICATE = Certificate(5, 6, DIGEST, (VOTE,))
 
@@ -94,8 +95,8 @@ def test_blocks_headers_and_certificates_survive_the_wire(shape: type[Any], data
 
 
 def test_kinds_have_tags_of_their_own() -> None:
-    assert len(KINDS) == 20
-    assert sorted(kind.__struct_config__.tag for kind in KINDS) == list(range(1, 21))
+    assert len(KINDS) == 23
+    assert sorted(kind.__struct_config__.tag for kind in KINDS) == list(range(1, 24))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -343,6 +344,16 @@ LIMITED: list[tuple[str, int, Callable[[int], Any]]] = [
     ("blocks asked for", 256, lambda n: messages.SyncRequest(1, n)),
     ("headers asked for", 1024, lambda n: messages.HeadersRequest(1, n)),
     ("headers", 1024, lambda n: messages.HeadersResponse(((HEADER, CERTIFICATE),) * n)),
+    ("committees asked for", 64, lambda n: messages.CommitteesRequest((DIGEST,) * n)),
+    ("committees told", 64, lambda n: messages.CommitteesResponse((((ID, b"k" * 33),),) * n)),
+    ("members told", 200, lambda n: messages.CommitteesResponse((((ID, b"k" * 33),) * n,))),
+    ("seals of a request", 200, lambda n: messages.SealedRequest(b"r", False, 1, (SEAL,) * n)),
+    ("seals that there are", 200, lambda n: messages.SealedRequest(b"r", False, n, ())),
+    (
+        "bytes of a seal",
+        8_289,
+        lambda n: messages.SealedRequest(b"r", True, 1, (messages.ProvenSeal(0, ID, b"s" * n, ()),)),
+    ),
     ("transactions of a request", 10_000, lambda n: messages.Request((TRANSACTION,) * n, False)),
     ("bytes of a transaction", 64 * 1024, lambda n: messages.Request((b"t" * n,), False)),
     ("transactions of a block", 20_000, lambda n: Block(HEADER, (TRANSACTION,) * n, None)),

@@ -264,6 +264,10 @@ class FaultyMesh:
         """Forget in the mesh below."""
         self._inner.forget(peer)
 
+    def recheck(self) -> None:
+        """Check again in the mesh below."""
+        self._inner.recheck()
+
     def counters(self) -> Mapping[str, int]:
         """Return a copy of all counters."""
         return {**self._inner.counters(), **self._counters}

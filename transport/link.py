@@ -102,6 +102,7 @@ class Link(asyncio.Protocol):
         self._state = _State.NEW
         self._transport: asyncio.Transport | None = None
         self._decoder = FrameDecoder(limits.frame_bytes_max)
+        self._certificate_der = b""
         self._certified: PeerName | None = None
         self._reason = ""
         self._queue: deque[bytes] = deque()
@@ -257,11 +258,17 @@ class Link(asyncio.Protocol):
             high=self._limits.write_high_water_bytes, low=self._limits.write_low_water_bytes
         )
         if self._identify is not None:
-            self._certified = self._name_of(_peer_certificate(transport))
+            self._certificate_der = _peer_certificate(transport)
+            self._certified = self._name_of(self._certificate_der)
             if self._certified is None:
                 self.drop(HelloRefused("unknown_peer", "its certificate names nobody we know"))
                 return
         transport.write(encode_frame(encode_hello(self._own)))
+
+    def recheck(self) -> None:
+        """Cut the link off when its peer's certificate does not give it its name any more."""
+        if self._certified is not None and self._name_of(self._certificate_der) != self._certified:
+            self.drop(HelloRefused("no_longer_known", "its certificate names nobody we still know"))
 
     def _name_of(self, certificate_der: bytes) -> PeerName | None:
         assert self._identify is not None

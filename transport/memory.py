@@ -194,6 +194,9 @@ class MemoryMesh:
         if end is not None:
             self._close(end, "forgotten")
 
+    def recheck(self) -> None:
+        """Nothing to do: there are no certificates in memory."""
+
     def counters(self) -> Mapping[str, int]:
         """Return a copy of all counters."""
         return dict(self._counters)

@@ -213,6 +213,11 @@ class TcpMesh:
         if link is not None:
             self._retire(link, "forgotten")
 
+    def recheck(self) -> None:
+        """Ask `identify` anew about every link; see `Mesh.recheck`."""
+        for link in tuple(self._open_links):
+            link.recheck()
+
     def counters(self) -> Mapping[str, int]:
         """Return a copy of all counters."""
         return dict(self._counters)

@@ -69,5 +69,11 @@ class Mesh(Protocol):
         It may connect to us again, unless `identify` of a `TcpMesh` refuses it.
         """
 
+    def recheck(self) -> None:
+        """End the links of peers whose certificates are not believed any more.
+
+        Certificates are judged when a link is made; call this when the judgement may have changed.
+        """
+
     def counters(self) -> Mapping[str, int]:
         """Return a copy of all counters since the start; a name absent means 0."""

@@ -322,7 +322,7 @@ class Authority:
 
     def _listed(self, path: Path) -> frozenset[int] | None:
         try:
-            return issuing.read_revocation_list(_read_public(path), self.certificate)
+            return issuing.read_revocation_list(_read_public(path), self.certificate).serials
         except CertificateRefused:
             return None
 

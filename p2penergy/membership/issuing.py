@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -145,8 +146,15 @@ def build_revocation_list(
     return signed.public_bytes(serialization.Encoding.PEM)
 
 
-def read_revocation_list(pem: bytes, authority: x509.Certificate) -> frozenset[int]:
-    """The revoked serial numbers of a list that the authority signed.
+class RevocationEntries(NamedTuple):
+    """What a revocation list says: its own number, and the serial numbers taken back."""
+
+    number: int
+    serials: frozenset[int]
+
+
+def read_revocation_list(pem: bytes, authority: x509.Certificate) -> RevocationEntries:
+    """A revocation list that the authority signed.
 
     Raises :class:`CertificateRefused` for garbage or another signer. A list that is past its
     next update is still used: forgetting revocations would be worse than missing the newest.
@@ -164,7 +172,11 @@ def read_revocation_list(pem: bytes, authority: x509.Certificate) -> frozenset[i
         raise CertificateRefused(
             RefusalCode.WRONG_ISSUER, "The revocation list is not signed by this authority."
         )
-    return frozenset(entry.serial_number for entry in revocations)
+    try:
+        number = revocations.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+    except (ValueError, x509.ExtensionNotFound):
+        raise CertificateRefused(RefusalCode.WRONG_CONTENT, "The revocation list has no number.") from None
+    return RevocationEntries(number, frozenset(entry.serial_number for entry in revocations))
 
 
 def meter_pseudonym(community_secret: bytes, meter_serial: str) -> bytes:

@@ -72,7 +72,7 @@ def test_a_community_has_a_name_that_fits(name: str) -> None:
 
 @given(st.frozensets(st.integers(1, 2**159 - 1), max_size=20))
 def test_a_revocation_list_comes_back(serials: frozenset[int]) -> None:
-    assert read_revocation_list(list_of(*serials), AUTHORITY) == serials
+    assert read_revocation_list(list_of(*serials), AUTHORITY).serials == serials
 
 
 def test_a_revocation_list_by_somebody_else_is_refused() -> None:
@@ -111,7 +111,7 @@ def test_an_altered_byte_never_changes_what_is_revoked(place: int, mask: int) ->
         )
     except CertificateRefused:
         return
-    assert found == {7, 9}
+    assert found.serials == {7, 9}
 
 
 def test_an_unknown_version_or_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

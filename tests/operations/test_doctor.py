@@ -8,6 +8,7 @@ import resource
 import socket
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -122,7 +123,7 @@ def test_a_ledger_that_is_lost_damaged_or_anothers_is_an_error(device: Device) -
     path = device.path / LEDGER_FILE
     assert doctor.ledger(device).level is Level.OK
     strange = msgspec.structs.replace(device.genesis, community="Another")
-    other = Device(device.path, device.config, strange, device.signer, device.tls, device.identify)
+    other = replace(device, genesis=strange)
     assert "belongs to the chain" in doctor.ledger(other).sentence
     whole = path.read_bytes()
     path.write_bytes(whole[:5000] + bytes(8000) + whole[13000:])

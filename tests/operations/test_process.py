@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ def test_a_node_is_asked_where_this_machine_reaches_it(
 
     def listening(text: str) -> Device:
         config = Config(node=NodeSettings(listen=text))
-        return Device(made.path, config, made.genesis, made.signer, made.tls, made.identify)
+        return replace(made, config=config)
 
     assert own_address(listening(listen)) == address
     with pytest.raises(ClientError, match="port 0"):

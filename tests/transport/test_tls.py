@@ -6,6 +6,7 @@ import asyncio
 import ssl
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
 )
+from cryptography.x509.oid import NameOID
 
 from transport import TlsIdentity, TlsIdentityError
 from transport.tls import tls_refusal
@@ -153,3 +155,28 @@ async def test_an_identify_that_fails_is_reported_and_refuses(meshes, authority,
     await eventually(lambda: a.counters().get("refused_unknown_peer"))
     assert isinstance(reports[0]["exception"], LookupError)
     assert not at_a.ups
+
+
+async def test_a_link_ends_when_its_certificate_names_nobody_any_more(meshes, authority, eventually):
+    known = {b"a": b"a", b"b": b"b", b"c": b"c"}
+
+    def identify(der: bytes) -> bytes | None:
+        [attribute] = x509.load_der_x509_certificate(der).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        return known.get(bytes.fromhex(str(attribute.value)))
+
+    a, at_a = await meshes.start(b"a", tls=authority.identity(b"a"), identify=identify)
+    others = []
+    for name in (b"b", b"c"):
+        mesh, handler = await meshes.start(name, tls=authority.identity(name), listen=None)
+        mesh.set_address(b"a", *a.address)
+        others.append(handler)
+    await eventually(lambda: sorted(at_a.ups) == [b"b", b"c"])
+    a.recheck()
+    assert a.connected() == {b"b", b"c"}
+    del known[b"b"]
+    a.recheck()
+    assert a.connected() == {b"c"}
+    await eventually(lambda: (b"b", "no_longer_known") in at_a.downs)
+    await eventually(lambda: others[0].downs)
+    assert a.counters()["refused_no_longer_known"] == 1
+    assert not others[1].downs
