@@ -121,8 +121,6 @@ class Member(_Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Money at the start, in billionths of the currency."""
     beacon_tip: Hex32 | None = None
     """End of the hash chain whose preimages the member reveals as proposer; volunteers have one."""
-    sealing_key: CompressedKey | None = None
-    """Where newcomers seal to a verifier; none: its public_key."""
     meter_pseudonym: Hex32 | None = None
     """As in the identity certificate; none: nothing keeps the same meter from joining again."""
 

@@ -195,14 +195,13 @@ class Revocation(_Shape, frozen=True, tag=int(MembershipKind.REVOCATION), gc=Fal
 class Volunteer(_Shape, frozen=True, tag=int(MembershipKind.VOLUNTEER), gc=False):
     """The roles that a member offers from now on.
 
-    `sealing_key` is where newcomers seal to a verifier; None: its device key. `beacon_tip` is the end of
-    its first hash chain; None once it has one.
+    `beacon_tip` is the end of its first hash chain; None once it has one. Newcomers seal to a verifier's
+    device key: the committee's root vouches for it.
     """
 
     submitter: ParticipantId
     validator: bool
     verifier: bool
-    sealing_key: PublicKeyBytes | None
     beacon_tip: Digest | None
     nonce: Count
     expires_period: Period
@@ -343,14 +342,13 @@ def sign_volunteer(
     *,
     validator: bool,
     verifier: bool,
-    sealing_key: bytes | None,
     beacon_tip: bytes | None,
     nonce: int,
     expires_period: int,
 ) -> Volunteer:
     """The roles that a member offers; both False: none any more."""
     draft = Volunteer(
-        signer.participant_id, validator, verifier, sealing_key, beacon_tip, nonce, expires_period, _UNSIGNED
+        signer.participant_id, validator, verifier, beacon_tip, nonce, expires_period, _UNSIGNED
     )
     return msgspec.structs.replace(draft, signature=signer.sign(_own_bytes(draft, chain_id)))
 

@@ -119,7 +119,7 @@ def test_kinds_are_those_of_the_verification_stage() -> None:
 
 
 def test_own_transactions_are_signed_by_whom_they_name() -> None:
-    roles: dict[str, Any] = {"validator": True, "verifier": False, "sealing_key": None, "beacon_tip": None}
+    roles: dict[str, Any] = {"validator": True, "verifier": False, "beacon_tip": None}
     for signed in (
         sign_leave(NEWCOMER, CHAIN, 1, 5),
         sign_volunteer(NEWCOMER, CHAIN, nonce=1, expires_period=5, **roles),
