@@ -187,6 +187,15 @@ def _numbers(text: str, what: str) -> tuple[int, ...]:
         raise click.BadParameter(f"{text!r}: {what} are numbers with commas between") from None
 
 
+def _refuse_twins_without_room(sizes: tuple[int, ...]) -> None:
+    """A twin is a faulty member: say so before the first run, and not by a fork in one of them."""
+    for size in sizes:
+        try:
+            plan_for(0, size, TWINS)
+        except ScenarioError as error:
+            raise click.ClickException(f"--members {size} --profile {TWINS}: {error}") from None
+
+
 @click.command()
 @click.option("--seeds", default="0..999", show_default=True, help="Range A..B of seeds, both included.")
 @click.option("--members", default="4", show_default=True, help="Committee sizes, e.g. 4 or 4,5,6,7,10.")
@@ -226,6 +235,8 @@ def simulate(
     seed_range, sizes = parse_seeds(seeds), _numbers(members, "sizes")
     if not sizes or not all(1 <= size <= 100 for size in sizes):
         raise click.BadParameter(f"{members!r}: sizes are numbers from 1 to 100")
+    if profile == TWINS and scenario is None:
+        _refuse_twins_without_room(sizes)
     if scenario is not None:
         try:
             plan = plan_of(parse(scenario.read_bytes()), seed_range.start)

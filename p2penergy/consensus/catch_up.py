@@ -37,6 +37,21 @@ class CatchUp:
         self._pause_ms = patience_ms
         """How long the next of them is waited for."""
 
+    @property
+    def claims(self) -> int:
+        """How many peers' claims are held."""
+        return len(self._claims)
+
+    @property
+    def failures(self) -> int:
+        """Of how many peers it is remembered that a claim was empty."""
+        return len(self._failures)
+
+    @property
+    def asked(self) -> int:
+        """How many peers' answers are welcome."""
+        return len(self._asked)
+
     def note(self, peer: bytes, tip: int, height: int, now_ms: int) -> None:
         """A peer shows a message that it could only send when `tip` is decided."""
         if tip < height:

@@ -86,6 +86,16 @@ class Chain:
             )
         self._open(self.tip_slot)
 
+    @property
+    def drawn_committees(self) -> int:
+        """How many committees are remembered."""
+        return len(self._drawn)
+
+    @property
+    def faulty_blocks(self) -> int:
+        """How many of the working height's blocks are remembered as not valid."""
+        return len(self._faults)
+
     def _set_tip(self, block: Block, certificate: Certificate) -> None:
         self.tip, self.tip_certificate = block, certificate
         self.tip_height, self.tip_slot = block.header.height, block.header.slot

@@ -31,6 +31,9 @@ class Watch:
         self._said: dict[tuple[bytes, VoteKind], dict[int, SignedStatement]] = {}
         self._proven: dict[tuple[bytes, VoteKind], set[int]] = {}
 
+    def __len__(self) -> int:
+        return sum(map(len, self._said.values()))
+
     def is_proven(self, vote: Vote) -> bool:
         """Whether a conflict of this sender, type and view was reported already."""
         return vote.view in self._proven.get((vote.sender, kind_of(vote)), ())

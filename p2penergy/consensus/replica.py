@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from p2penergy.consensus import (
     admission,
+    bounds,
     deciding,
     justify,
     prepared,
@@ -20,6 +21,7 @@ from p2penergy.consensus import (
     view_change,
     voting,
 )
+from p2penergy.consensus.bounds import Held
 from p2penergy.consensus.chain import Chain
 from p2penergy.consensus.committee import Committee
 from p2penergy.consensus.effects import Adopted, Effects, Event, Received, Restored
@@ -116,6 +118,11 @@ class Replica:
     def buffered_messages(self) -> int:
         """How many messages are held, for watching the bounds."""
         return len(self._work.instance.votes) + len(self._work.early)
+
+    @property
+    def held(self) -> tuple[Held, ...]:
+        """Every buffer with its bound."""
+        return bounds.held(self._work)
 
     @property
     def proposal_bytes_max(self) -> int:

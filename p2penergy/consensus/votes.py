@@ -194,5 +194,18 @@ class Early:
         self._held.clear()
         return [event for _, _, event in sorted(held, key=lambda entry: entry[:2])]
 
+    @property
+    def senders(self) -> int:
+        """How many members' messages are held."""
+        return len(self._held)
+
+    def largest_share(self) -> tuple[int, int]:
+        """The most messages and the most bytes that are held of any one sender."""
+        shares = [
+            [len(event.message.raw) for copies in slots.values() for event in copies]
+            for slots in self._held.values()
+        ]
+        return max(map(len, shares), default=0), max(map(sum, shares), default=0)
+
     def __len__(self) -> int:
         return sum(len(copies) for slots in self._held.values() for copies in slots.values())

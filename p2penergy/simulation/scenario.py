@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from p2penergy.consensus.chain import Chain
 from p2penergy.consensus.rules import Rules
+from p2penergy.simulation.arbiter import faulty_max
 from p2penergy.simulation.byzantine import Corrupt
 from p2penergy.simulation.counter import CounterApplication
 from p2penergy.simulation.dice import Dice
@@ -67,6 +68,13 @@ def _check(scenario: Scenario) -> None:
     places = {*range(scenario.members), *(f"{twin}'" for twin in scenario.twins)}
     if not set(scenario.twins) <= set(range(scenario.members)):
         raise ScenarioError("twins name places outside the committee")
+    most = faulty_max(scenario.members)
+    if len(scenario.twins) > most:
+        raise ScenarioError(
+            f"{len(scenario.twins)} of {scenario.members} members have a twin, but a committee of "
+            f"{scenario.members} agrees with at most {most} faulty: take "
+            f"{3 * len(scenario.twins) + 1} members or more"
+        )
     first = scenario.rounds[0].leader
     for number, one in enumerate(scenario.rounds):
         if one.leader != (first + number) % scenario.members:
@@ -113,7 +121,12 @@ def _split(members: int, twin: int, bits: int) -> _Groups:
 
 
 def plan_of(scenario: Scenario, seed: int = 0) -> Plan:
-    """The scenario as a plan: twins are corrupt members, each round a partition of one slot."""
+    """The scenario as a plan: twins are corrupt members, each round a partition of one slot.
+
+    Raises:
+        ScenarioError: rounds that no committee can have, or more twins than it can bear.
+    """
+    _check(scenario)
     settings = Settings(members=scenario.members)
     seats = seats_of_places(scenario, settings)
     atoms: list[Atom] = [Corrupt(seats[twin], (), twin=True) for twin in scenario.twins]

@@ -34,8 +34,7 @@ HARMLESS_REFUSALS = frozenset(
 """Codes with which a correct node may refuse a correct leader's proposal: none says it is wrong."""
 
 BUFFER_CHECK_STEPS = 8
-BUFFERED_PER_MEMBER_MAX = 3 * 3 + 1 + 2 * 4 * 3
-"""Three views of three types, one VIEW-CHANGE; and two copies of each for the height that comes next."""
+"""Steps from one look at every buffer of a core to the next; the property test looks after each step."""
 
 _PHASES: dict[type, Phase] = {
     ViewChange: Phase.CHANGED,
@@ -60,7 +59,6 @@ class Watch:
         self.judges_votes = True
         """Off: only decisions, evidence and progress are judged, so that a wrong rule must do real harm."""
         self._steps = 0
-        self._buffered_max = BUFFERED_PER_MEMBER_MAX * world.settings.everybody
         self._orders: dict[int, tuple[bytes, ...]] = {}
         self._places: dict[int, tuple[int, int]] = {}
         self._evidence: set[bytes] = set()
@@ -195,8 +193,10 @@ class Watch:
     def stepped(self, node: "SimNode", replica: Replica) -> None:
         """After every step: place, committee and leader; raises `ViolationError`."""
         self._steps += 1
-        if self._steps % BUFFER_CHECK_STEPS == 0 and replica.buffered_messages > self._buffered_max:
-            raise ViolationError("bounds", f"{node.name} holds {replica.buffered_messages} messages")
+        if self._steps % BUFFER_CHECK_STEPS == 0:
+            over = [held for held in replica.held if not held.is_within]
+            if over:
+                raise ViolationError("bounds", f"{node.name} holds too much: {over[0]}")
         place = (replica.height, replica.view)
         if self._places.get(node.seat) == place or not self._is_correct(node) or not self.judges_votes:
             return

@@ -53,6 +53,14 @@ def test_a_scenario_file_is_run(tmp_path: Path) -> None:
     assert "not a scenario" in refused.output
 
 
+@pytest.mark.parametrize("members", ["1", "2", "3", "4,3"])
+def test_twins_where_nobody_may_be_faulty_are_refused_in_one_sentence(members: str) -> None:
+    refused = _run("--seeds", "0..3", "--members", members, "--profile", "twins")
+    assert refused.exit_code == 1
+    assert "agrees with at most 0 faulty: take 4 members or more" in " ".join(refused.output.split())
+    assert "Traceback" not in refused.output
+
+
 def test_the_twins_profile_takes_seeds_as_numbers_of_scenarios() -> None:
     done = _run("--seeds", "100000..100003", "--profile", "twins", "--json")
     assert done.exit_code == 0

@@ -155,7 +155,7 @@ def test_a_run_without_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_buffers_above_their_bound_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("p2penergy.simulation.watch.BUFFERED_PER_MEMBER_MAX", 0)
+    monkeypatch.setattr("p2penergy.consensus.bounds.PROPOSALS_MAX", 0)
     assert Run(draw_plan(1, 4, CALM)).execute().violation == "bounds"
 
 

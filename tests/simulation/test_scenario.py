@@ -38,12 +38,20 @@ def test_the_file_form_is_read_and_run() -> None:
             "write 1",
         ),
         (b'{"members": 4, "twins": [], "rounds": [{"leader": 0, "partitions": [[0, 0]]}]}', "twice"),
+        (b'{"members": 3, "twins": [0], "rounds": [{"leader": 0, "partitions": []}]}', "at most 0 faulty"),
+        (b'{"members": 6, "twins": [0, 1], "rounds": [{"leader": 0, "partitions": []}]}', "take 7 members"),
         (b'{"members": 4, "twins": [], "rounds": [{"leader": 0, "partitions": [["1\'"]]}]}', "not exist"),
     ],
 )
 def test_what_is_no_scenario_is_refused_with_a_reason(text: bytes, said: str) -> None:
     with pytest.raises(ScenarioError, match=said):
         parse(text)
+
+
+@pytest.mark.parametrize("members", [1, 2, 3])
+def test_no_plan_is_made_of_twins_where_nobody_may_be_faulty(members: int) -> None:
+    with pytest.raises(ScenarioError, match="at most 0 faulty"):
+        plan_of(numbered(0, members))
 
 
 def test_numbers_name_every_scenario_once() -> None:
