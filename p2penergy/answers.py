@@ -1,4 +1,4 @@
-"""What a node tells when asked: decided blocks, certified headers, its own state.
+"""What a node tells when asked: decided blocks, certified headers, its own state; and it keeps letters.
 
 Lives here: the answers to SYNC, HEADERS and QUERY. Never here: anything that changes the node. Blocks
 and headers prove themselves; an answer to a QUERY is this one node's word.
@@ -27,7 +27,8 @@ from p2penergy.messages import (
     decode_certificate,
     encode,
 )
-from p2penergy.peers import PARTICIPANT_ID_BYTES
+from p2penergy.peers import PARTICIPANT_ID_BYTES, participant_of
+from p2penergy.post import LETTERS, POST, PostError, PostOffice
 from p2penergy.proofs import ReceiptProof
 from p2penergy.questions import (
     ENTRIES,
@@ -55,17 +56,25 @@ class Answers:
     """Serves one node's store and status to its peers."""
 
     def __init__(
-        self, store: Store, ledger: NodeApplication, mesh: Mesh, status: Callable[[], dict[str, Any]]
+        self,
+        store: Store,
+        ledger: NodeApplication,
+        mesh: Mesh,
+        status: Callable[[], dict[str, Any]],
+        now_ms: Callable[[], int],
     ) -> None:
         self._store = store
         self._ledger = ledger
         self._mesh = mesh
-        self._topics: dict[str, Callable[[bytes], bytes]] = {
-            "status": lambda _argument: msgspec.json.encode(status()),
-            "proof": self._proof,
-            "state": self._state,
-            HISTORY: self._history,
-            ENTRIES: self._entries,
+        post = PostOffice(lambda who: ledger.public_key(who) is not None, now_ms)
+        self._topics: dict[str, Callable[[bytes, bytes], bytes]] = {
+            "status": lambda _asker, _argument: msgspec.json.encode(status()),
+            "proof": lambda _asker, argument: self._proof(argument),
+            "state": lambda _asker, argument: self._state(argument),
+            HISTORY: lambda _asker, argument: self._history(argument),
+            ENTRIES: lambda _asker, argument: self._entries(argument),
+            POST: post.post,
+            LETTERS: post.collect,
         }
 
     def on_sync(self, peer: bytes, message: Message) -> None:
@@ -91,10 +100,10 @@ class Answers:
             if topic is None:
                 known = ", ".join(sorted(self._topics))
                 raise UnknownTopicError(f"there is no topic {message.topic!r}; there are {known}")
-            body, ok = topic(message.argument), True
+            body, ok = topic(participant_of(peer), message.argument), True
             if len(body) > ANSWER_BYTES_MAX:
                 raise UnknownTopicError("the answer is too long; ask for less")
-        except UnknownTopicError as error:
+        except (UnknownTopicError, PostError) as error:
             body, ok = str(error).encode(), False
         self._mesh.send(peer, encode(Answer(message.number, ok, body)))
 

@@ -130,7 +130,7 @@ class Node:
             self._pending,
             self.replies.answer_again,
         )
-        answers = Answers(store, self.ledger, mesh, self.status)
+        answers = Answers(store, self.ledger, mesh, self.status, now_ms)
         folder = SnapshotFolder(home.snapshots_path, chain_id)
         self.snapshots = Snapshots(folder, settings.snapshot_blocks, self._freeze, mesh)
         self.turns = Turns()

@@ -80,6 +80,11 @@ class EcdsaSigner:
         self.participant_id = participant_id
         self._key = key
 
+    @property
+    def private_key(self) -> ec.EllipticCurvePrivateKey:
+        """For opening what is sealed to this participant."""
+        return self._key
+
     def sign(self, message: bytes) -> bytes:
         """64 bytes r || s."""
         r, s = decode_dss_signature(self._key.sign(message, _DETERMINISTIC))

@@ -9,6 +9,7 @@ import pytest
 from p2penergy.answers import Answers
 from p2penergy.ledger import keys
 from p2penergy.messages import Answer, Query, decode_message, encode
+from p2penergy.post import POST, Posted
 from p2penergy.questions import (
     ENTRIES,
     ENTRIES_MAX,
@@ -22,6 +23,7 @@ from p2penergy.questions import (
 from p2penergy.store import HistoryEntry
 
 TIP = 1_000
+SENDER, READER = bytes(20), b"\1" * 20
 WALLET = keys.wallet(bytes(20))
 
 
@@ -36,6 +38,11 @@ class FakeStore:
         return [(prefix, count_max.to_bytes(4, "big"))]
 
 
+class FakeLedger:
+    def public_key(self, who: bytes) -> bytes | None:
+        return b"key" if who == READER else None
+
+
 class FakeMesh:
     def __init__(self) -> None:
         self.sent: list[bytes] = []
@@ -48,8 +55,9 @@ class FakeMesh:
 def asked(topic: str, argument: bytes) -> Answer:
     mesh = FakeMesh()
     store: Any = FakeStore()
-    ledger: Any = None
-    Answers(store, ledger, mesh, dict).on_query(b"peer", Query(7, topic, argument))  # type: ignore[arg-type]
+    ledger: Any = FakeLedger()
+    answers = Answers(store, ledger, mesh, dict, lambda: 0)  # type: ignore[arg-type]
+    answers.on_query(SENDER + b"label", Query(7, topic, argument))
     (payload,) = mesh.sent
     answer = decode_message(payload)
     assert isinstance(answer, Answer)
@@ -88,3 +96,10 @@ def test_orders_as_many_as_are_allowed(prefix: bytes) -> None:
 def test_no_entries_of_anything_else(prefix: bytes) -> None:
     answer = asked(ENTRIES, prefix)
     assert (answer.ok, answer.body[:11]) == (False, b"entries are")
+
+
+def test_a_letter_is_taken_in_the_name_of_the_links_participant() -> None:
+    assert asked(POST, encode(Posted(READER, b"sealed"))).ok
+    refused = asked(POST, encode(Posted(SENDER, b"sealed")))
+    assert not refused.ok
+    assert b"no other member" in refused.body

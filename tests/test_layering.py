@@ -45,8 +45,9 @@ PURE: dict[str, frozenset[str]] = {
     "p2penergy.conflicts": frozenset(["p2penergy.messages"]),
     "p2penergy.proofs": CORE | {"p2penergy.consensus"},
     "p2penergy.consensus": CORE,
-    "p2penergy.ledger": CORE | {"p2penergy.market", "p2penergy.grid"},
-    "p2penergy.market": frozenset(["p2penergy.grid"]),
+    "p2penergy.ledger": CORE | {"p2penergy.grid"},
+    "p2penergy.market": CORE | {"p2penergy.grid", "p2penergy.ledger"},
+    "p2penergy.post": CORE,
     "p2penergy.grid": frozenset(),
 }
 """Pure module or package -> all of ours, beside itself, that it may import.

@@ -15,11 +15,14 @@ from p2penergy.ledger.transactions import (
     Contract,
     Reading,
     Terms,
+    generate_trade_id,
     sign_contract,
     sign_reading,
     sign_terms,
+    terms_bytes,
     transaction_id,
 )
+from p2penergy.market.negotiation import Negotiations
 from p2penergy.membership.identifying import Identify, identifier
 from p2penergy.messages import encode
 from p2penergy.peers import agent_of
@@ -54,6 +57,9 @@ class Household:
         self.latencies_ms: list[float] = []
         self._signer: Signer = meter.signer
         self.chain_id = community.genesis.chain_id
+        self.negotiations = Negotiations(self.participant_id, self.chain_id)
+        self._checker = checker
+        self._public_key = meter.key.public_key_compressed()
         self._nonce = 0
         self.client = Client(
             TcpMesh(
@@ -106,6 +112,31 @@ class Household:
             valid_until_period=period + CONTRACT_LIFE_PERIODS,
             number=self._nonce,
         )
+
+    async def negotiate(self, buyer: "Household", period: int, energy_wh: int, price: int) -> Receipt:
+        """Offer a neighbour energy, who accepts; submit what both have signed.
+
+        What the two say to each other takes no way here: both live in this process.
+        """
+        terms = self.terms_with(buyer, period, energy_wh, price)
+        offer_id = generate_trade_id(terms, self.chain_id)
+        for each in (self, buyer):
+            each.negotiations.expire(period)
+        refused = buyer.negotiations.take(
+            self.participant_id, self.negotiations.offer(terms, period), period, self.has_signed
+        )
+        assert refused is None, f"{buyer.name} did not take an offer: {refused}"
+        accepted = buyer.negotiations.accept(offer_id, buyer.agree)
+        self.negotiations.take(buyer.participant_id, accepted, period, buyer.has_signed)
+        receipt = await self.conclude(*self.negotiations.agreed(offer_id))
+        if receipt.accepted:
+            for each in (self, buyer):
+                each.negotiations.conclude(offer_id)
+        return receipt
+
+    def has_signed(self, terms: Terms, signature: bytes) -> bool:
+        """Whether a signature on terms is this household's."""
+        return self._checker.check(self._public_key, terms_bytes(terms, self.chain_id), signature)
 
     def agree(self, terms: Terms) -> bytes:
         """This household's signature on terms that it accepts."""

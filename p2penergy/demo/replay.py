@@ -1,7 +1,8 @@
 """A day of the neighbourhood, settlement period by settlement period, through the real network.
 
 Lives here: the order of things in a period: signed readings, agreements between neighbours, contracts
-signed by both. Never here: who wins what (`market.bilateral`), what is valid (the ledger). Implements
+signed by both. Never here: who offers what to whom (`market.bilateral`), how they come to terms
+(`market.negotiation`), what is valid (the ledger). Implements
 LEDGER section 4, steps 1 to 5, as households live it.
 """
 
@@ -78,8 +79,7 @@ class Replay:
 
     async def _conclude(self, agreement: Agreement, period: int) -> Receipt:
         seller, buyer = self._households[agreement.seller], self._households[agreement.buyer]
-        terms = seller.terms_with(buyer, period, agreement.energy_wh, agreement.price_micro_per_kwh)
-        return await seller.conclude(terms, buyer.agree(terms))
+        return await seller.negotiate(buyer, period, agreement.energy_wh, agreement.price_micro_per_kwh)
 
 
 def _require(receipt: Receipt, what: str, period: int) -> None:

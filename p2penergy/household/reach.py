@@ -54,6 +54,11 @@ class Network:
         """This household."""
         return self.device.signer.participant_id
 
+    @property
+    def nodes(self) -> Sequence[bytes]:
+        """The validators that were named."""
+        return self._nodes
+
     async def height(self) -> int:
         """A block that f+1 correct validators have, and hardly an older one than the last."""
         heights = [

@@ -1,7 +1,7 @@
-"""How neighbours agree in a period when each has said what it has left or lacks.
+"""Who offers what to whom in a period when each has said what it has left or lacks.
 
-Here: the merit-order walk that pairs sellers with buyers, and the price they settle on.
-Never here: signing, sending, or settling what was agreed; nor the ledger's auction.
+Here: the merit-order walk that pairs sellers with buyers, and the price that is offered.
+Never here: how the two then come to terms (`negotiation`), sending or settling; nor the ledger's auction.
 Owns the invariants that all tradable energy finds a buyer, that nobody sells to himself, and that
 the same inputs give the same agreements in whatever order they come.
 Implements the bilateral way of LEDGER section 4.2.
