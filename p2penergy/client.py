@@ -52,6 +52,14 @@ class ClientError(Exception):
     """The network did not answer, or refused; the sentence says which."""
 
 
+class RefusedError(ClientError):
+    """f+1 validators did not take a transaction; `code` is that of the last one's reason."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(f"refused: {sentence}")
+        self.code = code
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """A receipt that the chain holds, as f+1 members say or a certificate proves."""
@@ -75,12 +83,12 @@ class _Open:
             if not future.done():
                 future.set_result(result)
 
-    def fail(self, sentence: str) -> None:
+    def fail(self, error: ClientError) -> None:
         """Nobody who waits now gets a result."""
         self.refusals.clear()
         for future in self.futures:
             if not future.done():
-                future.set_exception(ClientError(sentence))
+                future.set_exception(error)
 
 
 class Client:
@@ -132,7 +140,7 @@ class Client:
         """Hang up; whatever is open fails with `ClientError`."""
         self._stopped = True
         for open_request in self._open.values():
-            open_request.fail("the client was stopped")
+            open_request.fail(ClientError("the client was stopped"))
         self._fail_queries(self._queries.values(), "the client was stopped")
         self._changed.set()
         await self._mesh.stop()
@@ -383,7 +391,7 @@ class Client:
             return
         open_request.refusals.add(peer)
         if len(open_request.refusals) > self.fault_limit:
-            open_request.fail(f"refused: {refused.sentence}")
+            open_request.fail(RefusedError(refused.code, refused.sentence))
 
 
 def _remember(known: OrderedDict[bytes, None], claim: bytes, known_max: int) -> None:

@@ -49,6 +49,12 @@ PURE: dict[str, frozenset[str]] = {
     "p2penergy.market": CORE | {"p2penergy.grid", "p2penergy.ledger"},
     "p2penergy.post": CORE,
     "p2penergy.grid": frozenset(),
+    "p2penergy.meters.samples": frozenset(),
+    "p2penergy.meters.registers": frozenset(["p2penergy.grid", "p2penergy.meters.samples"]),
+    "p2penergy.meters.payload": frozenset(["p2penergy.meters.samples"]),
+    "p2penergy.meters.csv_rows": frozenset(
+        ["p2penergy.grid", "p2penergy.meters.samples", "p2penergy.meters.payload"]
+    ),
 }
 """Pure module or package -> all of ours, beside itself, that it may import.
 

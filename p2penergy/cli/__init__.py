@@ -24,6 +24,7 @@ _COMMANDS = {
     "import": "p2penergy.cli.portable",
     "init": "p2penergy.cli.init",
     "market": "p2penergy.cli.market",
+    "meter": "p2penergy.cli.meter",
     "offer": "p2penergy.cli.offer",
     "order": "p2penergy.cli.order",
     "peers": "p2penergy.cli.asking",

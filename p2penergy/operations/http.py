@@ -1,19 +1,22 @@
-"""A tiny HTTP/1.1 listener: GET and HEAD of a handful of fixed paths, one request per connection.
+"""A tiny HTTP/1.1 listener: GET, HEAD and POST of a handful of fixed paths, one request per connection.
 
-Lives here: sockets, limits, status lines. Never here: what the answers say (`gateway`). Owns the invariant
-that whoever connects costs the node one bounded buffer for a bounded time: there is no keep-alive, no body,
-no header that is looked at. Why no framework: docs/decisions/0401-a-listener-of-our-own.md.
+Lives here: sockets, limits, status lines. Never here: what the answers say (`gateway`, `meters.http_push`).
+Owns the invariants that whoever connects costs one bounded buffer for a bounded time (there is no
+keep-alive), and that a body is read only of who shows the token. Why no framework:
+docs/decisions/0401-a-listener-of-our-own.md.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+import hmac
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
 CONNECTIONS_MAX = 32
 """More are closed at once."""
 REQUEST_BYTES_MAX = 8_192
+BODY_BYTES_MAX = 64 * 1024
 REQUEST_MS_MAX = 5_000
 """From the connection to the last byte of the answer."""
 PLAIN = "text/plain; charset=utf-8"
@@ -29,13 +32,21 @@ class Answer:
 
 
 Routes = Mapping[str, Callable[[], Answer]]
+Receivers = Mapping[str, Callable[[bytes], Awaitable[Answer]]]
+"""Paths that take a POST: what to do with the body."""
 
 
 class HttpListener:
-    """Serves `routes` from `start` to `stop`; whatever a client does, it never raises into the node."""
+    """Serves `routes` from `start` to `stop`; whatever a client does, it never raises into the node.
 
-    def __init__(self, routes: Routes) -> None:
+    A POST to one of `receivers` needs `Authorization: Bearer TOKEN` and a Content-Length.
+    """
+
+    def __init__(self, routes: Routes, receivers: Receivers | None = None, token: str = "") -> None:
         self._routes = routes
+        self._receivers = receivers or {}
+        self._token = token.encode()
+        assert bool(self._receivers) == bool(token), "who takes bodies has a token"
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.Task[None]] = set()
 
@@ -72,25 +83,58 @@ class HttpListener:
             with contextlib.suppress(OSError, EOFError, asyncio.LimitOverrunError):
                 async with asyncio.timeout(REQUEST_MS_MAX / 1000):
                     request = await reader.readuntil(b"\r\n\r\n")
-                    writer.write(self._answer(request))
+                    writer.write(await self._answer(request, reader, writer))
                     await writer.drain()
                     writer.close()
                     await writer.wait_closed()
         finally:
             writer.transport.abort()
 
-    def _answer(self, request: bytes) -> bytes:
+    async def _answer(
+        self, request: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bytes:
         method, path = _request_line(request)
+        if method == "POST" and path in self._receivers:
+            return _encoded(await self._received(path, _headers(request), reader, writer), with_body=True)
         if not path:
             answer = Answer(HTTPStatus.BAD_REQUEST, PLAIN, b"not HTTP\n")
+        elif path in self._receivers:
+            answer = Answer(HTTPStatus.METHOD_NOT_ALLOWED, PLAIN, b"only POST\n")
         elif path not in self._routes:
-            known = ", ".join(sorted(self._routes))
+            known = ", ".join(sorted([*self._routes, *self._receivers]))
             answer = Answer(HTTPStatus.NOT_FOUND, PLAIN, f"there is {known}\n".encode())
         elif method not in ("GET", "HEAD"):
             answer = Answer(HTTPStatus.METHOD_NOT_ALLOWED, PLAIN, b"only GET and HEAD\n")
         else:
             answer = self._routes[path]()
         return _encoded(answer, with_body=method != "HEAD")
+
+    async def _received(
+        self,
+        path: str,
+        headers: Mapping[bytes, bytes],
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> Answer:
+        shown = headers.get(b"authorization", b"").removeprefix(b"Bearer ").strip()
+        if not hmac.compare_digest(shown, self._token):
+            return Answer(HTTPStatus.UNAUTHORIZED, PLAIN, b"show the token: Authorization: Bearer TOKEN\n")
+        length = headers.get(b"content-length", b"")
+        if not length.isdigit():
+            return Answer(HTTPStatus.LENGTH_REQUIRED, PLAIN, b"say the Content-Length\n")
+        if len(length) > 9 or int(length) > BODY_BYTES_MAX:
+            said = f"at most {BODY_BYTES_MAX} bytes\n".encode()
+            return Answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, PLAIN, said)
+        if headers.get(b"expect", b"").lower() == b"100-continue":
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return await self._receivers[path](await reader.readexactly(int(length)))
+
+
+def _headers(request: bytes) -> dict[bytes, bytes]:
+    """By their names in small letters; of one that comes twice the last."""
+    lines = request.split(b"\r\n")[1:]
+    parted = (line.partition(b":") for line in lines)
+    return {name.strip().lower(): value.strip() for name, colon, value in parted if colon}
 
 
 def _request_line(request: bytes) -> tuple[str, str]:
@@ -112,6 +156,6 @@ def _encoded(answer: Answer, with_body: bool) -> bytes:
         "Connection: close",
     ]
     if answer.status is HTTPStatus.METHOD_NOT_ALLOWED:
-        lines.append("Allow: GET, HEAD")
+        lines.append("Allow: POST" if b"POST" in answer.body else "Allow: GET, HEAD")
     head = "\r\n".join(lines).encode() + b"\r\n\r\n"
     return head + answer.body if with_body else head

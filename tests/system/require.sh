@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 PATH="$PWD/.venv/bin:$PATH"
 
-declare -A package=([openssl]=openssl [ip]=iproute2 [systemd-analyze]=systemd)
+declare -A package=([openssl]=openssl [ip]=iproute2 [systemd-analyze]=systemd [mosquitto]=mosquitto)
 missing=()
 for program in "${!package[@]}"; do
   command -v "$program" > /dev/null || missing+=("${package[$program]}")
@@ -15,7 +15,8 @@ can_install() { [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; }
 if can_install && { [ ${#missing[@]} -gt 0 ] || ! command -v promtool > /dev/null; }; then
   apt-get update -qq
   if [ ${#missing[@]} -gt 0 ]; then
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" > /dev/null || true
+    # RUNLEVEL=1: Debian starts no service for a package that is installed.
+    DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -qq -y --no-install-recommends "${missing[@]}" > /dev/null || true
   fi
   if ! command -v promtool > /dev/null; then
     folder=$(mktemp -d)
@@ -30,7 +31,7 @@ for program in "${!package[@]}" promtool; do
   command -v "$program" > /dev/null || still+=("$program")
 done
 if [ ${#still[@]} -gt 0 ]; then
-  echo "The system tests need ${still[*]}: install the Debian packages openssl, iproute2, systemd, prometheus." >&2
+  echo "The system tests need ${still[*]}: install the Debian packages openssl, iproute2, systemd, mosquitto, prometheus." >&2
   exit 2
 fi
 if [ "$(id -u)" != 0 ]; then
