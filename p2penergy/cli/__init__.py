@@ -23,6 +23,7 @@ _COMMANDS = {
     "history": "p2penergy.cli.history",
     "import": "p2penergy.cli.portable",
     "init": "p2penergy.cli.init",
+    "liveness": "p2penergy.cli.liveness",
     "market": "p2penergy.cli.market",
     "meter": "p2penergy.cli.meter",
     "offer": "p2penergy.cli.offer",

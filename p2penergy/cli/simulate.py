@@ -180,7 +180,8 @@ def _show(report: Report, console: Console) -> None:
     console.print(f"reproduce: {report.command()}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _numbers(text: str, what: str) -> tuple[int, ...]:
+def numbers(text: str, what: str) -> tuple[int, ...]:
+    """`4,5,6`; `what` names them to whoever wrote something else."""
     try:
         return tuple(int(part) for part in text.split(",") if part)
     except ValueError:
@@ -232,7 +233,7 @@ def simulate(
     Ends with code 1 when an invariant breaks, and prints the command that reproduces it.
     """
     console = Console(stderr=as_json)
-    seed_range, sizes = parse_seeds(seeds), _numbers(members, "sizes")
+    seed_range, sizes = parse_seeds(seeds), numbers(members, "sizes")
     if not sizes or not all(1 <= size <= 100 for size in sizes):
         raise click.BadParameter(f"{members!r}: sizes are numbers from 1 to 100")
     if profile == TWINS and scenario is None:
@@ -246,7 +247,7 @@ def simulate(
         report.scenario = scenario
     elif len(seed_range) == 1:
         plan = plan_for(seed_range.start, sizes[seed_range.start % len(sizes)], profile)
-        left_out = _numbers(without, "faults")
+        left_out = numbers(without, "faults")
         report = _single(plan.leave_out(left_out) if left_out else plan, trace, shrunk, console)
     else:
         report = campaign(seed_range, sizes, profile, jobs, console)

@@ -15,7 +15,6 @@ from p2penergy.simulation.dice import Dice
 from p2penergy.simulation.oracle import ViolationError
 from p2penergy.simulation.plans import Plan
 from p2penergy.simulation.settings import T0_MS
-from p2penergy.simulation.signatures import member_of
 from p2penergy.simulation.world import ReplicaFactory, World
 
 EXTRA_VIEWS = 2
@@ -42,6 +41,8 @@ class Result:
     coverage: Coverage
     refusals: Counter[str]
     evidence: int
+    views_to_decide: int | None = None
+    """How many views after the present one the healed network took for its next block."""
     violation: str | None = None
     """The name of the broken invariant."""
     sentence: str = ""
@@ -74,6 +75,7 @@ class Run:
         corrupt = {member: atom.seats() for member, atom in plan.corrupt.items()}
         self.world = World(plan.seed, plan.settings, corrupt, replica_factory, readable)
         self._dice = Dice(plan.seed, "clients")
+        self._views_to_decide: int | None = None
 
     def execute(self) -> Result:
         """Run it to its end; never raises for a broken invariant, the result says it."""
@@ -97,6 +99,7 @@ class Run:
             coverage=world.watch.coverage,
             refusals=world.watch.refusals,
             evidence=world.watch.evidence_seen,
+            views_to_decide=self._views_to_decide,
             violation=violation,
             sentence=sentence,
             lines=world.trace.lines,
@@ -148,10 +151,12 @@ class Run:
         for raw in [*world.undecided(), self.world.load.next()]:
             world.submit(raw, world.everybody)
         before = world.watch.oracle.height
+        view = self._view_now()
         end_ms = self._views_from_now(EXTRA_VIEWS + faulty_max(self._committee_size()) + 1)
         self._expect(
             "progress", "no block within (f+1) views + 2", end_ms, lambda: world.watch.oracle.height > before
         )
+        self._views_to_decide = self._view_decided(before + 1) - view
         if self._dice.chance(MEASURED_PPM):
             self._rate()
         end_ms = self._views_from_now(STILL_VIEWS)
@@ -167,20 +172,12 @@ class Run:
         for slot in range(start, start + MEASURED_SLOTS):
             world.at(world.timetable.starts_ms(slot) - alpha_ms // 4, self._feed)
         world.run_until(world.timetable.starts_ms(start + MEASURED_SLOTS))
-        led = sum(self._led_by_correct(slot) for slot in range(start, start + MEASURED_SLOTS))
+        led = sum(world.watch.led_by_correct(slot) for slot in range(start, start + MEASURED_SLOTS))
         gained = oracle.height - before
         if gained < led - SPARE_BLOCKS:
             raise ViolationError(
                 "rate", f"{gained} blocks in {MEASURED_SLOTS} slots, {led} of them led by correct members"
             )
-
-    def _led_by_correct(self, slot: int) -> bool:
-        """Whether the leader of a past slot, at the height worked on when it began, is correct."""
-        world = self.world
-        starts_ms = world.timetable.starts_ms(slot)
-        height = 1 + sum(decided.moment_ms < starts_ms for decided in world.watch.oracle.chain)
-        order = world.watch.order(height)
-        return order is not None and member_of(order[slot % len(order)]) in world.correct_members
 
     def _feed(self) -> None:
         self.world.submit(self.world.load.next(), self.world.everybody)
@@ -192,11 +189,21 @@ class Run:
     def _views_from_now(self, views: int) -> int:
         """The moment at which the `views`-th view after the present one ends, at the working height."""
         oracle, table = self.world.watch.oracle, self.world.timetable
-        height = oracle.height + 1
-        first, members = oracle.first_slot(height), self._committee_size()
-        view = table.view_at(first, max(first, self.world.slot), members)
-        end = table.start_slot(first, view + views + 1, members)
+        first = oracle.first_slot(oracle.height + 1)
+        end = table.start_slot(first, self._view_now() + views + 1, self._committee_size())
         return table.starts_ms(end) + self.plan.settings.eps_ms
+
+    def _view_now(self) -> int:
+        """The view of the working height by true time."""
+        oracle, table = self.world.watch.oracle, self.world.timetable
+        first = oracle.first_slot(oracle.height + 1)
+        return table.view_at(first, max(first, self.world.slot), self._committee_size())
+
+    def _view_decided(self, height: int) -> int:
+        """The view of a decided height that true time had reached at its first decision."""
+        oracle, table = self.world.watch.oracle, self.world.timetable
+        first, slot = oracle.first_slot(height), table.slot(oracle.chain[height - 1].moment_ms)
+        return table.view_at(first, max(first, slot), len(oracle.committee(height)))
 
     def _expect(self, name: str, sentence: str, end_ms: int, holds: Callable[[], bool]) -> None:
         if holds():

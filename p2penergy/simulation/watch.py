@@ -224,6 +224,16 @@ class Watch:
         """The committee of a height in its order, as correct nodes agree on it; None: nobody was there."""
         return self._orders.get(height)
 
+    def led_by_correct(self, slot: int) -> bool:
+        """Whether the leader of a past slot, at the height worked on when it began, is correct.
+
+        Slots of stretched views have no leader of their own: for those within the first 2n of a height.
+        """
+        starts_ms = self.oracle.timetable.starts_ms(slot)
+        height = 1 + sum(decided.moment_ms < starts_ms for decided in self.oracle.chain)
+        order = self.order(height)
+        return order is not None and order[slot % len(order)] in self._correct
+
     def _cover(self, node: "SimNode", message: PrePrepare | Prepare | Commit | ViewChange) -> None:
         height, view = message.height, message.view
         views = [at[1] for at in self._places.values() if at[0] == height]
