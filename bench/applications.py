@@ -58,7 +58,7 @@ class BenchPool:
         each = self._application.transaction_id(data)
         if each is None:
             return PoolResult(False, "malformed", "not a request of this application")
-        if self._application.public_key(data[:ASKER_BYTES]) is None:
+        if self._application.member_key(data[:ASKER_BYTES], self._application.height) is None:
             return PoolResult(False, "unknown_submitter", "the asker is not a member")
         if each in self._pending:
             return PoolResult(False, "pending", "the request is pending already")
@@ -202,13 +202,21 @@ class BenchApplication:
         self.executed.update(outcome.transaction_ids)
         self.pool.drop(outcome.transaction_ids)
 
-    def public_key(self, participant_id: bytes) -> bytes | None:
-        """33 bytes, None for strangers."""
+    def member_key(self, participant_id: bytes, height: int) -> bytes | None:
+        """As genesis registers it."""
         return self._keys.get(participant_id)
 
     def volunteers(self, stage: Stage, height: int) -> tuple[bytes, ...]:
         """Genesis' validators, at every height."""
         return self._validators if stage is Stage.VALIDATION else ()
+
+    def reserves(self, stage: Stage, height: int) -> tuple[bytes, ...]:
+        """Nobody is below a bar: there are no scores."""
+        return ()
+
+    def last_verification(self, height: int) -> int:
+        """There is no such stage."""
+        return 0
 
     def beacon(self, height: int) -> bytes:
         """R_height."""

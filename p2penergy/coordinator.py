@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from p2penergy.consensus.committee import Committee
 from p2penergy.consensus.effects import Effects, Event, Tick
 from p2penergy.consensus.replica import Replica
 from p2penergy.consensus.rules import Rules
@@ -49,7 +48,7 @@ class LeaderCount:
             self.slots_by_leader[member] += (header.slot - place) // eta - (first - 1 - place) // eta
         self.blocks_by_leader[header.proposer] += 1
         rules = Rules()
-        schedule = Schedule(first, Committee(order, rules), self._timing, rules)
+        schedule = Schedule(first, order, self._timing, rules)
         if schedule.proposer_of(header.slot) != header.proposer:
             self.mismatches += 1
         self._tip_slot = header.slot

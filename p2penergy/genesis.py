@@ -55,6 +55,8 @@ class ConsensusRules(_Section, frozen=True, forbid_unknown_fields=True, kw_only=
     """L: blocks between a beacon value and the committee that it draws."""
     settle_blocks: Natural = 0
     """D: blocks by which pools are read earlier still; 0 where all members are the committee."""
+    epoch_blocks: Positive = 1
+    """Heights that share their clusters, where committees are sampled; at most max(D, 1)."""
     committee_size_min: Annotated[int, Meta(ge=1, le=COMMITTEE_SIZE_MAX)] = 4
     committee_size_max: Annotated[int, Meta(ge=1, le=COMMITTEE_SIZE_MAX)] = 100
     volunteer_age_blocks: Natural = 1000
@@ -187,6 +189,11 @@ def check(genesis: Genesis) -> None:
         raise GenesisError(
             f"committee_size_min = {rules.committee_size_min} is above "
             f"committee_size_max = {rules.committee_size_max}"
+        )
+    if rules.epoch_blocks > max(rules.settle_blocks, 1):
+        raise GenesisError(
+            f"epoch_blocks = {rules.epoch_blocks} is above settle_blocks = {rules.settle_blocks}: "
+            "members could choose their cluster"
         )
     _check_members(genesis.members)
     if genesis.market.feed_in_micro_per_kwh > genesis.market.retail_micro_per_kwh:

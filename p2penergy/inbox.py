@@ -84,11 +84,17 @@ class Inbox:
         except MalformedMessageError as error:
             self.refused[error.code] += 1
             return
-        if not isinstance(message, HeadersRequest) and self._ledger.public_key(participant_of(peer)) is None:
+        if not isinstance(message, HeadersRequest) and not self._is_member(participant_of(peer)):
             # A certified non-member may do nothing but ask for headers.
             self.refused["not_a_member"] += 1
             return
         self._dispatch(peer, message, payload)
+
+    def _is_member(self, participant: bytes) -> bool:
+        return self._present_key(participant) is not None
+
+    def _present_key(self, participant: bytes) -> bytes | None:
+        return self._ledger.member_key(participant, self._ledger.height)
 
     def _dispatch(self, peer: bytes, message: Message, payload: bytes) -> None:
         if isinstance(message, _FROM_NODES) and participant_of(peer) != peer:
@@ -110,8 +116,9 @@ class Inbox:
         if code is not None:
             self.refused[code] += 1
             return
+        message, key_of = self._replica.checkable(message)
         try:
-            items = message_items(message, self._chain_id, self._ledger.public_key)
+            items = message_items(message, self._chain_id, key_of)
             warm = self._warm_items(message)
         except (MalformedMessageError, RefusedSignatureError) as error:
             self.refused[error.code] += 1
@@ -175,9 +182,7 @@ class Inbox:
         items: list[SignatureItem] = []
         try:
             items.extend(
-                certificate_items(
-                    adopted.certificate, VoteKind.COMMIT, self._chain_id, self._ledger.public_key
-                )
+                certificate_items(adopted.certificate, VoteKind.COMMIT, self._chain_id, self._present_key)
             )
             items.extend(self._transaction_items(decode_block(adopted.block).transactions))
         except (MalformedMessageError, RefusedSignatureError):

@@ -29,7 +29,7 @@ from p2penergy.messages import (
     encode,
 )
 from p2penergy.rate import PARTICIPANTS_REMEMBERED_MAX
-from p2penergy.signing import SignatureItem
+from p2penergy.signing import KeyOf, SignatureItem
 
 NAMES = [signer.participant_id for signer in signers()]
 PEER = NAMES[0]
@@ -50,6 +50,9 @@ class Core:
     def admit(self, message: Message, peer: bytes) -> str | None:
         return self.code
 
+    def checkable(self, message: Message) -> tuple[Message, KeyOf]:
+        return message, public_keys().get
+
 
 class Members:
     """Knows the members, and what is pending."""
@@ -58,7 +61,9 @@ class Members:
         self.pool = self
         self.items: list[SignatureItem] = []
 
-    def public_key(self, participant_id: bytes) -> bytes | None:
+    height = 0
+
+    def member_key(self, participant_id: bytes, height: int) -> bytes | None:
         return public_keys().get(participant_id)
 
     def signature_items(self, transaction: bytes) -> list[SignatureItem]:

@@ -28,7 +28,10 @@ PURE_LIBRARIES = frozenset(["msgspec", "cryptography"])
 
 CORE = frozenset(
     f"p2penergy.{name}"
-    for name in ("beacon", "blocks", "conflicts", "digests", "genesis", "messages", "score_rules", "signing")
+    for name in (
+        *("beacon", "blocks", "committees", "conflicts", "digests"),
+        *("genesis", "messages", "score_rules", "signing"),
+    )
 )
 
 STUDIES = ("p2penergy.market.reputation_study",)
@@ -42,6 +45,9 @@ PURE: dict[str, frozenset[str]] = {
     "p2penergy.genesis": frozenset(["p2penergy.digests", "p2penergy.messages", "p2penergy.score_rules"]),
     "p2penergy.beacon": frozenset(["p2penergy.digests", "p2penergy.messages"]),
     "p2penergy.blocks": frozenset(["p2penergy.messages"]),
+    "p2penergy.committees": frozenset(
+        f"p2penergy.{name}" for name in ("beacon", "digests", "genesis", "messages", "score_rules")
+    ),
     "p2penergy.conflicts": frozenset(["p2penergy.messages"]),
     "p2penergy.proofs": CORE | {"p2penergy.consensus"},
     "p2penergy.consensus": CORE,

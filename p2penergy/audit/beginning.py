@@ -12,6 +12,7 @@ from p2penergy import beacon
 from p2penergy.audit.certificates import fault_of
 from p2penergy.audit.findings import LedgerReport
 from p2penergy.audit.leaders import Panel
+from p2penergy.audit.panels import Seat, panel_of
 from p2penergy.audit.tables import Tables
 from p2penergy.genesis import Genesis
 from p2penergy.ledger import Ledger
@@ -52,6 +53,7 @@ class Beginning:
     beacons: dict[int, bytes]
     links: dict[bytes, bytes]
     """What each volunteer must reveal next."""
+    last_verification: int
 
 
 class UnsoundError(Exception):
@@ -75,7 +77,7 @@ def at_genesis(genesis: Genesis, checker: SignatureChecker) -> Beginning:
         for each in genesis.members
         if each.beacon_tip is not None
     }
-    return Beginning(Ledger(genesis, checker), parent, {0: beacon.origin(genesis.chain_id)}, links)
+    return Beginning(Ledger(genesis, checker), parent, {0: beacon.origin(genesis.chain_id)}, links, 0)
 
 
 def at_snapshot(
@@ -91,16 +93,14 @@ def at_snapshot(
     if ledger.state_root != header.state_root:
         raise _unsound(report, "the snapshot's state is not the one that its block names")
     _require_keys_of_genesis(genesis, ledger, report)
-    lag = genesis.consensus.lag_blocks
     try:
-        beacons = {number: ledger.beacon(number) for number in range(max(0, height - lag), height + 1)}
+        beacons = _beacons(genesis, ledger, height)
+        seat = Seat(header.stage, height, ledger.last_verification(height - 1))
+        panel = panel_of(genesis, ledger, lambda at: beacons[max(0, at)], seat)
     except LookupError as error:
         raise _unsound(report, f"the snapshot's state lacks an entry: {error}") from None
-    pool = ledger.volunteers(header.stage, max(0, height - lag - max(genesis.consensus.settle_blocks, 1)))
-    seed = beacon.seed(genesis.chain_id, height, header.stage, beacons[max(0, height - lag)])
-    panel = Panel.drawn(seed, pool, genesis.consensus.committee_size_max)
     digest = header_digest(header)
-    fault = fault_of(certificate, VoteKind.COMMIT, genesis.chain_id, panel, ledger.public_key, checker)
+    fault = fault_of(certificate, VoteKind.COMMIT, genesis.chain_id, panel, checker)
     if (header.chain_id, header.height) != (genesis.chain_id, height):
         fault = "it is another chain's, or of another height"
     elif (certificate.height, certificate.digest) != (height, digest):
@@ -109,7 +109,15 @@ def at_snapshot(
         raise _unsound(report, f"the snapshot's block is not certified: {fault}")
     members = (bytes.fromhex(each.participant_id) for each in genesis.members)
     links = {who: link for who in members if (link := ledger.reveal_tip(who)) is not None}
-    return Beginning(ledger, Parent(height, header.slot, digest, header.next_stage, panel), beacons, links)
+    parent = Parent(height, header.slot, digest, header.next_stage, panel)
+    return Beginning(ledger, parent, beacons, links, ledger.last_verification(height))
+
+
+def _beacons(genesis: Genesis, ledger: Ledger, height: int) -> dict[int, bytes]:
+    """Every R that a committee from this height on is drawn from."""
+    oldest = max(0, height - genesis.consensus.lag_blocks - genesis.consensus.epoch_blocks)
+    drawn_from = {ledger.last_verification(at) for at in (height - 1, height)}
+    return {at: ledger.beacon(at) for at in sorted({0, *drawn_from, *range(oldest, height + 1)})}
 
 
 def _read(
@@ -134,7 +142,7 @@ def _read(
 
 def _require_keys_of_genesis(genesis: Genesis, ledger: Ledger, report: LedgerReport) -> None:
     for member in genesis.members:
-        key = ledger.public_key(bytes.fromhex(member.participant_id))
+        key = ledger.member_key(bytes.fromhex(member.participant_id), ledger.height)
         if key is None or key.hex() != member.public_key:
             raise _unsound(report, f"the snapshot has another key of {member.participant_id} than genesis")
 

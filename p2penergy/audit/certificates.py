@@ -1,4 +1,4 @@
-"""Certificates, checked from nothing but a panel and its members' keys.
+"""Certificates, checked from nothing but a panel.
 
 Lives here: quorum, order, membership and signatures of a PC or CC. Never here: which one belongs where.
 Implements CONSENSUS sections 1 and 3.
@@ -6,7 +6,7 @@ Implements CONSENSUS sections 1 and 3.
 
 from p2penergy.audit.leaders import Panel
 from p2penergy.messages import Certificate, VoteKind, statement
-from p2penergy.signing import KeyOf, SignatureChecker
+from p2penergy.signing import SignatureChecker
 
 
 def fault_of(
@@ -14,7 +14,6 @@ def fault_of(
     kind: VoteKind,
     chain_id: bytes,
     panel: Panel,
-    key_of: KeyOf,
     checker: SignatureChecker,
 ) -> str | None:
     """What is wrong with a certificate of this panel; None: a quorum signed it."""
@@ -28,7 +27,6 @@ def fault_of(
         return f"{len(members)} members signed it, a quorum is {panel.quorum}"
     for member, signature in certificate.votes:
         signed = statement(kind, chain_id, member, certificate.height, certificate.view, certificate.digest)
-        key = key_of(member)
-        if key is None or not checker.check(key, signed, signature):
+        if not checker.check(panel.keys[member], signed, signature):
             return f"the signature of {member.hex()} does not hold"
     return None

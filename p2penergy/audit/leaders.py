@@ -2,10 +2,10 @@
 
 Lives here: Equation (1) and what it needs, for the audit alone. Never here: anything imported from the
 consensus core: two programs that agree are better evidence than one that agrees with itself. Implements
-CONSENSUS sections 1, 2 and 9.
+CONSENSUS sections 1, 2 and 9; who is drawn at all is in `panels`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -13,39 +13,46 @@ from p2penergy.digests import TAG_COMMITTEE, digest
 from p2penergy.genesis import ConsensusRules
 
 
-def ordered(seed: bytes, pool: Sequence[bytes]) -> list[bytes]:
-    """Fisher-Yates over 64-bit words of SHA-256(seed || counter), words that would bias rejected."""
-    words = _words(seed)
-    order = list(pool)
+class Words:
+    """The 64-bit words of SHA-256(seed || counter)."""
+
+    def __init__(self, seed: bytes) -> None:
+        self._seed = seed
+        self._counter = 0
+        self._left: list[int] = []
+
+    def below(self, choices: int) -> int:
+        """The next number under a bound; words that would favour some numbers are left out."""
+        while True:
+            if not self._left:
+                hashed = sha256(self._seed + self._counter.to_bytes(8, "big")).digest()
+                self._left = [int.from_bytes(hashed[at : at + 8], "big") for at in (24, 16, 8, 0)]
+                self._counter += 1
+            word = self._left.pop()
+            if word < 2**64 // choices * choices:
+                return word % choices
+
+
+def words_of(seed: bytes) -> Words:
+    """The words of a seed, from the first one on."""
+    return Words(seed)
+
+
+def mix_up(members: Sequence[bytes], words: Words) -> list[bytes]:
+    """Fisher-Yates, from the last place down."""
+    order = list(members)
     for last in reversed(range(1, len(order))):
-        choices = last + 1
-        word = next(words)
-        while word >= 2**64 // choices * choices:
-            word = next(words)
-        chosen = word % choices
+        chosen = words.below(last + 1)
         order[last], order[chosen] = order[chosen], order[last]
     return order
 
 
-def _words(seed: bytes) -> Iterator[int]:
-    counter = 0
-    while True:
-        hashed = sha256(seed + counter.to_bytes(8, "big")).digest()
-        for start in (0, 8, 16, 24):
-            yield int.from_bytes(hashed[start : start + 8], "big")
-        counter += 1
-
-
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """The ordered committee of one height."""
+    """The ordered committee of one height, and its members' keys."""
 
     members: tuple[bytes, ...]
-
-    @classmethod
-    def drawn(cls, seed: bytes, pool: Sequence[bytes], size_max: int) -> "Panel":
-        """The first `size_max` of the pool in seeded order."""
-        return cls(tuple(ordered(seed, pool)[:size_max]))
+    keys: Mapping[bytes, bytes]
 
     @property
     def quorum(self) -> int:
@@ -55,8 +62,9 @@ class Panel:
 
     @property
     def root(self) -> bytes:
-        """What headers hold of it."""
-        return digest(TAG_COMMITTEE, len(self.members).to_bytes(4, "big"), *self.members)
+        """What headers hold of it: members in ascending order, each with its key."""
+        entries = [who + self.keys[who] for who in sorted(self.members)]
+        return digest(TAG_COMMITTEE, len(entries).to_bytes(4, "big"), *entries)
 
     def leader(self, view: int) -> bytes:
         """Equation (1): l = view mod eta."""

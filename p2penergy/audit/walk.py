@@ -15,6 +15,7 @@ from p2penergy.audit.books import Books
 from p2penergy.audit.certificates import fault_of
 from p2penergy.audit.findings import LedgerReport
 from p2penergy.audit.leaders import Panel, Views
+from p2penergy.audit.panels import Seat, panel_of
 from p2penergy.audit.tables import Tables
 from p2penergy.blocks import InvalidBlockError, draft_of
 from p2penergy.digests import merkle_root
@@ -65,6 +66,8 @@ class Walk:
         self._period = self.ledger.period
         self._beacons, self._links = start.beacons, start.links
         self._parent = start.parent
+        self._verified = start.last_verification
+        """Height of the last verification block, 0 before the first."""
         self._stands = compare.Stands(tables, report, self.ledger.items())
         self._open()
 
@@ -91,11 +94,12 @@ class Walk:
         self.views = Views(self._parent.slot + 1, len(self.panel.members), self._timing)
 
     def _panel(self, height: int, stage: Stage) -> Panel:
-        lag = self._timing.lag_blocks
-        pool_height = max(0, height - lag - max(self._timing.settle_blocks, 1))
-        pool = self.ledger.volunteers(stage, pool_height)
-        seed = beacon.seed(self.chain_id, height, stage, self._beacons[max(0, height - lag)])
-        return Panel.drawn(seed, pool, self._timing.committee_size_max)
+        """Of the working height, or of L heights later when no verification block lies between."""
+        last = self._verified
+        if height > self.height and self._parent.next_stage is Stage.VERIFICATION:
+            last = self.height
+        seat = Seat(stage, height, last)
+        return panel_of(self.genesis, self.ledger, lambda at: self._beacons[max(0, at)], seat)
 
     def _step(self) -> bool:
         """Judge the next block and put it on top; False: it can't be executed."""
@@ -170,10 +174,18 @@ class Walk:
             faults.append(("proposer", f"{header.proposer.hex()}, but Equation (1) names {leader}"))
         if link is None or not beacon.reveals(header.reveal, link):
             faults.append(("reveal", "not the preimage of the proposer's last link"))
+        if header.next_stage is Stage.VERIFICATION and not self._verifiers_serve_next():
+            faults.append(("next_stage", "no verification committee serves at the next height"))
         fault = self._parent_certificate_fault(block.parent_certificate)
         if fault is not None:
             faults.append(("parent_certificate_digest", f"the certificate of the parent: {fault}"))
         return faults
+
+    def _verifiers_serve_next(self) -> bool:
+        last = self.height if self._parent.next_stage is Stage.VERIFICATION else self._verified
+        if last and self.height + 1 < last + self._timing.lag_blocks:
+            return False
+        return len(self._panel(self.height + 1, Stage.VERIFICATION).members) > 0
 
     def _parent_certificate_fault(self, certificate: Certificate | None) -> str | None:
         parent = self._parent
@@ -205,8 +217,7 @@ class Walk:
         return self._fault_of(certificate, kind, self.panel)
 
     def _fault_of(self, certificate: Certificate, kind: VoteKind, panel: Panel) -> str | None:
-        key_of = self.ledger.public_key
-        return fault_of(certificate, kind, self.chain_id, panel, key_of, self.checker)
+        return fault_of(certificate, kind, self.chain_id, panel, self.checker)
 
     def _executed(self, block: Block) -> LedgerOutcome | None:
         header = block.header
@@ -235,9 +246,16 @@ class Walk:
         self.report.checked_height = self.height
         self.report.transactions += len(outcome.transaction_ids)
         self._links[header.proposer] = header.reveal
-        self._beacons.pop(self.height - self._timing.lag_blocks - 2, None)
+        if header.stage is Stage.VERIFICATION:
+            self._verified = self.height
+        self._forget_beacons()
         self._parent = Parent(self.height, header.slot, digest, header.next_stage, self.panel)
         self._open()
+
+    def _forget_beacons(self) -> None:
+        oldest = self.height - self._timing.lag_blocks - self._timing.epoch_blocks - 1
+        kept = (0, self._verified)
+        self._beacons = {at: r for at, r in self._beacons.items() if at >= oldest or at in kept}
 
     def _add(self, table: str, what: str) -> None:
         self.report.add(table, f"height {self.height}", what)

@@ -9,6 +9,7 @@ from p2penergy.consensus import certificates
 from p2penergy.consensus.evidence import conflicts
 from p2penergy.consensus.work import Work
 from p2penergy.messages import (
+    INTEGER_MAX,
     BlockRequest,
     BlockResponse,
     Commit,
@@ -21,6 +22,7 @@ from p2penergy.messages import (
     ViewChange,
     Vote,
 )
+from p2penergy.signing import KeyOf
 
 VIEWS_AHEAD_MAX = 2
 
@@ -43,6 +45,26 @@ def refusal(work: Work, message: Message, peer: bytes) -> str | None:
             return None
         case _:
             return "not_consensus"
+
+
+def checkable(work: Work, message: Message) -> tuple[Message, KeyOf]:
+    """What of an admitted message can be verified, and with which keys; see `Replica.checkable`."""
+    height = work.instance.height
+    match message:
+        case PrePrepare() | Prepare() | Commit() | ViewChange():
+            if not height <= message.height <= height + 1:
+                return Status(message.height, message.view), _nobody
+            return message, work.chain.keys_at(message.height)
+        case Decided():
+            if message.certificate.height != height:
+                return Status(min(message.certificate.height + 1, INTEGER_MAX), 0), _nobody
+            return message, work.chain.keys_at(height)
+        case _:
+            return message, _nobody
+
+
+def _nobody(_participant_id: bytes) -> bytes | None:
+    return None
 
 
 def _of_block_request(work: Work, message: BlockRequest, peer: bytes) -> str | None:

@@ -25,7 +25,7 @@ def is_sound(certificate: Certificate, height: int, committee: Committee, rules:
 
     Signatures are another matter: see `are_signed`.
     """
-    return certificate.height == height and rules.is_certified(certificate, committee.index)
+    return certificate.height == height and rules.is_certified(certificate, committee.keys)
 
 
 def are_signed(

@@ -8,10 +8,10 @@ Implements CONSENSUS sections 3 and 9.
 
 from dataclasses import dataclass, replace
 
-from p2penergy import beacon
 from p2penergy.blocks import Draft, InvalidBlockError, draft_of
 from p2penergy.consensus import certificates
-from p2penergy.consensus.committee import Committee, draw
+from p2penergy.consensus.committee import Committee
+from p2penergy.consensus.drawing import Drawing
 from p2penergy.consensus.errors import InvariantError
 from p2penergy.consensus.ports import Application, Outcome
 from p2penergy.consensus.rules import Rules
@@ -32,11 +32,10 @@ from p2penergy.messages import (
     encode,
     header_digest,
 )
-from p2penergy.signing import SignatureChecker
+from p2penergy.signing import KeyOf, SignatureChecker
 
 _HEADER_BYTES_MAX = 1024
 _VOTE_BYTES_MAX = 96
-COMMITTEES_REMEMBERED_MAX = 16
 FAULTS_REMEMBERED_MAX = 64
 
 
@@ -71,7 +70,7 @@ class Chain:
         self._application = application
         self._checker = checker
         self._rules = rules
-        self._drawn: dict[tuple[int, Stage], Committee] = {}
+        self._drawing = Drawing(genesis, application, rules)
         self._faults: dict[bytes, InvalidBlockError] = {}
         """Digests of the working height's blocks that do not execute: nobody has one executed twice."""
         self.tip: Block | None = None
@@ -106,37 +105,14 @@ class Chain:
         self.height = self.tip_height + 1
         self._faults.clear()
         self.stage = self.tip.header.next_stage if self.tip else self._timing.first_stage
-        self.committee = self._committee(self.height, self.stage)
+        self._drawing.open(self.tip_height, self.stage)
+        self.committee = self._drawing.committee(self.height, self.stage)
         if self.committee.n == 0:
-            raise InvariantError(f"nobody volunteers for the stage of height {self.height}")
+            raise InvariantError(f"no member is left to decide height {self.height}")
         if self.tip is not None:
-            self.tip_committee = self._committee(self.tip_height, self.tip.header.stage)
+            self.tip_committee = self._drawing.committee(self.tip_height, self.tip.header.stage)
         first = self._rules.first_slot(self.tip_slot, commit_slot)
-        self.schedule = Schedule(first, self.committee, self._timing, self._rules)
-
-    def _beacon(self, height: int) -> bytes:
-        return self._application.beacon(height) if height > 0 else beacon.origin(self.chain_id)
-
-    def _committee(self, height: int, stage: Stage, next_beacon: bytes | None = None) -> Committee:
-        """The stage's committee at `height` <= tip + 1 + L; `next_beacon` is R of the next block."""
-        known = self._drawn.get((height, stage))
-        if known is not None:
-            return known
-        timing = self._timing
-        source = self._rules.beacon_height(height, timing.lag_blocks)
-        ahead = source > self.tip_height
-        if ahead and next_beacon is None:
-            raise InvariantError(f"the committee of height {height} is not drawn yet")
-        value = next_beacon if ahead and next_beacon is not None else self._beacon(source)
-        pool_height = self._rules.pool_height(height, timing.lag_blocks, timing.settle_blocks)
-        pool = self._application.volunteers(stage, pool_height)
-        seed = beacon.seed(self.chain_id, height, stage, value)
-        committee = draw(seed, pool, timing.committee_size_max, self._rules)
-        if not ahead:
-            self._drawn[(height, stage)] = committee
-            while len(self._drawn) > COMMITTEES_REMEMBERED_MAX:
-                del self._drawn[min(self._drawn)]
-        return committee
+        self.schedule = Schedule(first, self.committee.members, self._timing, self._rules)
 
     def committee_at(self, height: int) -> Committee:
         """C_h of the tip or of the working height.
@@ -152,22 +128,27 @@ class Chain:
 
     def may_be_member_next(self, participant_id: bytes) -> bool:
         """Whether somebody can be in C_{h+1}, whose stage is not decided yet."""
-        if self._rules.beacon_height(self.height + 1, self._timing.lag_blocks) > self.tip_height:
-            return self._application.public_key(participant_id) is not None
-        return any(participant_id in self._committee(self.height + 1, stage) for stage in Stage)
+        return self._next_key(participant_id) is not None
 
-    def _roots(self, reveal: bytes) -> tuple[bytes, bytes]:
-        """Roots of both stages' committees at height + L, in a block with this reveal."""
-        value = beacon.mix(self._beacon(self.tip_height), reveal)
-        height = self.height + self._timing.lag_blocks
-        verification, validation = (
-            self._committee(height, stage, value).root for stage in (Stage.VERIFICATION, Stage.VALIDATION)
-        )
-        return verification, validation
+    def _next_key(self, participant_id: bytes) -> bytes | None:
+        """With L = 1 the committee of h + 1 is not known yet: every member may be in it."""
+        if self._timing.lag_blocks == 1:
+            return self._application.member_key(participant_id, self.tip_height)
+        for committee in self._drawing.after_next():
+            key = committee.keys.get(participant_id)
+            if key is not None:
+                return key
+        return None
 
-    def _can_serve_next(self, stage: Stage, reveal: bytes) -> bool:
-        value = beacon.mix(self._beacon(self.tip_height), reveal)
-        return self._committee(self.height + 1, stage, value).n > 0
+    def keys_at(self, height: int) -> KeyOf:
+        """With which keys votes of a height are signed: of the tip, the working height or the next.
+
+        Raises:
+            KeyError: any other height.
+        """
+        if height == self.height + 1:
+            return self._next_key
+        return self.committee_at(height).keys.get
 
     def block_bytes_max(self) -> int:
         """What transactions may take in a block of this height, their framing included."""
@@ -182,8 +163,8 @@ class Chain:
         """
         draft = self._application.draft(self.height, slot, proposer, reveal, bytes_max)
         next_stage = draft.next_stage
-        if not self._can_serve_next(next_stage, reveal):
-            # A stage without volunteers could never decide its height.
+        if not self._drawing.may_follow(next_stage, reveal):
+            # A stage that nobody serves could never decide its height.
             next_stage = next(stage for stage in Stage if stage is not next_stage)
         draft = replace(draft, next_stage=next_stage, parent_certificate=self.tip_certificate)
         if draft.stage is not self.stage:
@@ -199,7 +180,7 @@ class Chain:
         return KnownBlock(block, raw, header_digest(block.header), outcome)
 
     def _header(self, draft: Draft, outcome: Outcome) -> Header:
-        verification_root, validation_root = self._roots(draft.reveal)
+        verification_root, validation_root = self._drawing.roots(draft.reveal)
         return Header(
             version=PROTOCOL_VERSION,
             chain_id=self.chain_id,
@@ -306,14 +287,14 @@ class Chain:
             header.committee_root == self.committee.root, "block_committee_root", "another committee's root"
         )
         _require(
-            (header.verification_root, header.validation_root) == self._roots(header.reveal),
+            (header.verification_root, header.validation_root) == self._drawing.roots(header.reveal),
             "block_next_committee_roots",
             "other committees than the beacon draws",
         )
         _require(
-            self._can_serve_next(header.next_stage, header.reveal),
+            self._drawing.may_follow(header.next_stage, header.reveal),
             "block_next_stage",
-            "nobody volunteers for the next height's stage",
+            "nobody serves the next height's stage",
         )
 
     def _decides(self, certificate: Certificate, height: int, digest: bytes, committee: Committee) -> bool:
@@ -322,7 +303,7 @@ class Chain:
             certificate.digest == digest
             and certificates.is_sound(certificate, height, committee, self._rules)
             and certificates.are_signed(
-                certificate, VoteKind.COMMIT, self.chain_id, self._application.public_key, self._checker
+                certificate, VoteKind.COMMIT, self.chain_id, committee.keys.get, self._checker
             )
         )
 

@@ -11,6 +11,7 @@ enough because members volunteer in genesis only: who volunteers, their keys and
 
 from p2penergy import beacon
 from p2penergy.blocks import Draft, InvalidBlockError
+from p2penergy.committees import Founders
 from p2penergy.consensus.chain import Chain, KnownBlock
 from p2penergy.consensus.errors import RefusedError
 from p2penergy.consensus.ports import Outcome
@@ -75,18 +76,15 @@ class _Known:
     def __init__(self, genesis: Genesis) -> None:
         self._rules = genesis.consensus
         self._chain_id = genesis.chain_id
-        members = {bytes.fromhex(each.participant_id): each for each in genesis.members}
-        self._keys = {who: bytes.fromhex(each.public_key) for who, each in members.items()}
-        self._volunteers = {
-            Stage.VALIDATION: tuple(sorted(who for who, each in members.items() if each.validator)),
-            Stage.VERIFICATION: tuple(sorted(who for who, each in members.items() if each.verifier)),
-        }
+        self._founders = Founders(genesis)
         self._links = {
-            who: bytes.fromhex(each.beacon_tip)
-            for who, each in members.items()
+            bytes.fromhex(each.participant_id): bytes.fromhex(each.beacon_tip)
+            for each in genesis.members
             if each.beacon_tip is not None
         }
         self._mixed: dict[int, bytes] = {}
+        self._verifications = (0, 0)
+        """Heights of the last verification block, and of the one before it."""
         self.height = 0
 
     def is_revealed(self, header: Header) -> bool:
@@ -100,20 +98,32 @@ class _Known:
         header = outcome.header
         self._mixed[header.height] = beacon.mix(self.beacon(header.height - 1), header.reveal)
         self._links[header.proposer] = header.reveal
-        self._mixed.pop(header.height - self._rules.lag_blocks - 1, None)
+        if header.stage is Stage.VERIFICATION:
+            self._verifications = (header.height, self._verifications[0])
+        oldest = header.height - self._rules.lag_blocks - self._rules.epoch_blocks
+        self._mixed = {at: r for at, r in self._mixed.items() if at >= oldest or at in self._verifications}
         self.height = header.height
 
     def beacon(self, height: int) -> bytes:
         """R_height of the last heights."""
         return beacon.origin(self._chain_id) if height <= 0 else self._mixed[height]
 
-    def public_key(self, participant_id: bytes) -> bytes | None:
+    def member_key(self, participant_id: bytes, height: int) -> bytes | None:
         """As genesis registers it."""
-        return self._keys.get(participant_id)
+        return self._founders.member_key(participant_id, height)
 
     def volunteers(self, stage: Stage, height: int) -> tuple[bytes, ...]:
         """As genesis names them."""
-        return self._volunteers[stage]
+        return self._founders.volunteers(stage, height)
+
+    def reserves(self, stage: Stage, height: int) -> tuple[bytes, ...]:
+        """As genesis names them."""
+        return self._founders.reserves(stage, height)
+
+    def last_verification(self, height: int) -> int:
+        """The last verification block at or below one of the last two heights."""
+        last, before = self._verifications
+        return last if last <= height else before
 
     def reveal_tip(self, participant_id: bytes) -> bytes | None:
         """The link to reveal next."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from p2penergy.blocks import Draft
-from p2penergy.messages import Stage
+from p2penergy.committees import Registry
 
 
 class Outcome(Protocol):
@@ -31,8 +31,12 @@ class Outcome(Protocol):
         """Root of the state after this block."""
 
 
-class Application(Protocol):
-    """The replicated state machine: a pure function of the chain, held at the tip's state."""
+class Application(Registry, Protocol):
+    """The replicated state machine: a pure function of the chain, held at the tip's state.
+
+    As a `Registry` it answers for every height from tip - L - max(D, 1) - 2 up to the tip, and for what the
+    committees were drawn from that the last two verification blocks brought, whatever its heights.
+    """
 
     @property
     def height(self) -> int:
@@ -56,15 +60,6 @@ class Application(Protocol):
 
     def commit(self, outcome: Outcome) -> None:
         """Make an outcome of the next height permanent."""
-
-    def public_key(self, participant_id: bytes) -> bytes | None:
-        """33 bytes, None for strangers."""
-
-    def volunteers(self, stage: Stage, height: int) -> tuple[bytes, ...]:
-        """Eligible members of a stage's pool in the state after block `height`, ascending."""
-
-    def beacon(self, height: int) -> bytes:
-        """R_height; defined for the last heights that committees still depend on."""
 
     def reveal_tip(self, participant_id: bytes) -> bytes | None:
         """The link whose preimage the participant must reveal next; None: has no chain."""

@@ -43,7 +43,7 @@ from p2penergy.messages import (
     ViewChange,
     Vote,
 )
-from p2penergy.signing import SignatureChecker, Signer
+from p2penergy.signing import KeyOf, SignatureChecker, Signer
 
 SETTLE_ROUNDS_MAX = 4096
 
@@ -51,9 +51,10 @@ SETTLE_ROUNDS_MAX = 4096
 class Replica:
     """One node's consensus core; pure, driven by whoever does its IO.
 
-    The driver verifies signatures (`signing.check_message`), answers SYNC and HEADERS requests from its
-    store, makes `Effects` true in their order, and ticks at `Effects.wake_at_ms`. Any exception but
-    those documented means a broken invariant: the driver halts and keeps its data.
+    The driver verifies signatures (`signing.check_message`) of what `checkable` leaves of a message,
+    answers SYNC and HEADERS requests from its store, makes `Effects` true in their order, and ticks at
+    `Effects.wake_at_ms`. Any exception but those documented means a broken invariant: the driver halts and
+    keeps its data.
     """
 
     def __init__(
@@ -152,6 +153,14 @@ class Replica:
     def admit(self, message: Message, peer: bytes) -> str | None:
         """Why not to spend a signature check on `message`: a refusal code, or None. No side effects."""
         return admission.refusal(self._work, message, peer)
+
+    def checkable(self, message: Message) -> tuple[Message, KeyOf]:
+        """What to verify and step with of an admitted message, and with whose keys.
+
+        A vote or decision beside the heights whose committees are at hand can't be verified, since others
+        may have been members then: what is left of it is its sender's claim of a height.
+        """
+        return admission.checkable(self._work, message)
 
     def start(self, now_ms: int) -> Effects:
         """Once, before the first step: the stored bytes again, and a question for the others' height."""

@@ -1,14 +1,16 @@
 """Every rule of the protocol that a small change would break, each as one pure function.
 
-Lives here: the arithmetic and the yes/no questions of CONSENSUS sections 1 to 9. Never here: state,
+Lives here: the arithmetic and the yes/no questions of CONSENSUS sections 1 to 9; those of committees it
+inherits from `p2penergy.committees`, which the ledger uses as well. Never here: state,
 messages being built. The core asks an instance of `Rules` and nothing else, so a test can substitute a
 subclass with one wrong rule (CONSENSUS section 12) and must then see an invariant fall. A node's
 configuration can't reach this: there is no way to name another class outside of code.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 
+from p2penergy.committees import CommitteeRules
 from p2penergy.consensus.effects import VoteRecord
 from p2penergy.messages import Block, Certificate, ViewChange
 
@@ -16,22 +18,10 @@ ORDINARY_VIEWS_PER_MEMBER = 2
 """W = 2n: so many views per member have the length of one slot before views lengthen."""
 
 
-class Rules:
+class Rules(CommitteeRules):
     """The right rules; `tests` derive wrong ones."""
 
     # ---- section 1: counting -------------------------------------------------------------------
-
-    def faulty_max(self, n: int) -> int:
-        """f: how many of n members may be faulty."""
-        return (n - 1) // 3
-
-    def quorum(self, n: int) -> int:
-        """Q: any two sets of Q members share a correct one, for every n."""
-        return (n + self.faulty_max(n)) // 2 + 1
-
-    def weak(self, n: int) -> int:
-        """f + 1: at least one of so many members is correct."""
-        return self.faulty_max(n) + 1
 
     def reaches(self, count: int, needed: int) -> bool:
         """Whether `count` votes are enough."""
@@ -130,19 +120,7 @@ class Rules:
         """Which stored votes bind a node after its restart: all."""
         return votes
 
-    def beacon_height(self, height: int, lag_blocks: int) -> int:
-        """Which R draws the committee of `height`."""
-        return height - lag_blocks
-
-    def pool_height(self, height: int, lag_blocks: int, settle_blocks: int) -> int:
-        """After which block the pool of the committee of `height` is read.
-
-        The header of h names the committee of h + L before the state after h is permanent: so the
-        pool is at least one block older than that header, even where D = 0.
-        """
-        return max(0, height - lag_blocks - max(settle_blocks, 1))
-
-    def is_certified(self, certificate: Certificate, members: Mapping[bytes, int]) -> bool:
+    def is_certified(self, certificate: Certificate, members: Collection[bytes]) -> bool:
         """Whether a certificate has a quorum of distinct members, in canonical order."""
         signers = certificate.members()
         if not self.distinct(signers) or not all(signer in members for signer in signers):

@@ -7,8 +7,8 @@ CONSENSUS section 2.
 """
 
 from bisect import bisect_right
+from collections.abc import Sequence
 
-from p2penergy.consensus.committee import Committee
 from p2penergy.consensus.rules import ORDINARY_VIEWS_PER_MEMBER, Rules
 from p2penergy.genesis import ConsensusRules
 
@@ -24,12 +24,12 @@ def slot_at(timing: ConsensusRules, now_ms: int) -> int:
 class Schedule:
     """The views of one height, numbered from first(h) on, without a gap."""
 
-    def __init__(self, first: int, committee: Committee, timing: ConsensusRules, rules: Rules) -> None:
+    def __init__(self, first: int, order: Sequence[bytes], timing: ConsensusRules, rules: Rules) -> None:
         self.first = first
-        self._committee = committee
+        self._order = order
         self._timing = timing
         self._rules = rules
-        n = max(committee.n, 1)
+        n = max(len(order), 1)
         attempt, slot = 0, first
         self._attempts: list[int] = []
         self._slots: list[int] = []
@@ -64,8 +64,8 @@ class Schedule:
 
     def leader(self, view: int) -> bytes:
         """leader(h, v)."""
-        index = self._rules.leader_index(view, self.start_slot(view), self._committee.n)
-        return self._committee.members[index]
+        index = self._rules.leader_index(view, self.start_slot(view), len(self._order))
+        return self._order[index]
 
     def proposer_of(self, slot: int) -> bytes | None:
         """Whose fresh block may have this slot; None where no view starts there."""

@@ -26,6 +26,8 @@ BEACON = b"beacon/"
 BEACON_MIX = b"beacon/mix/"
 TIP = b"chain/tip"
 TOTALS = b"chain/totals"
+VERIFICATIONS = b"chain/verifications"
+_WHOLE = (TIP, TOTALS, VERIFICATIONS)
 
 _ID_BYTES = 20
 _NUMBERED = (PERIOD, PACKET, BILL, NONCE, PROMISE)
@@ -169,7 +171,7 @@ def text(key: bytes) -> str:
     if key.startswith(ORDER):
         participant_id, number, place = order_of(key)
         return f"order/{participant_id.hex()}/{number}/{place}"
-    if key in (TIP, TOTALS):
+    if key in _WHOLE:
         return key.decode()
     prefix, _, rest = key.partition(b"/")
     if key.startswith(EVIDENCE) and len(key) == _EVIDENCE_BYTES:
@@ -187,7 +189,7 @@ def parse_text(shown: str) -> bytes:
     Raises:
         ValueError: no key is shown like that.
     """
-    if shown.encode() in (TIP, TOTALS):
+    if shown.encode() in _WHOLE:
         return shown.encode()
     parts = shown.split("/")
     prefix = parts[0].encode() + b"/"

@@ -22,7 +22,13 @@ from p2penergy.ledger.initial import initial_items, require_in_range
 from p2penergy.ledger.open_orders import OpenOrders
 from p2penergy.ledger.pool import Pool
 from p2penergy.ledger.receipts import encode_receipt
-from p2penergy.ledger.records import MemberRecord, TipRecord, decode_record, encode_record
+from p2penergy.ledger.records import (
+    MemberRecord,
+    TipRecord,
+    VerificationsRecord,
+    decode_record,
+    encode_record,
+)
 from p2penergy.ledger.scores import Standings
 from p2penergy.ledger.snapshot import Snapshot
 from p2penergy.ledger.state import Changes, Scratch, State, Version
@@ -234,10 +240,24 @@ class Ledger:
             scratch.put(keys.TIP, encode_record(said))
         scratch.put(keys.beacon_tip(draft.proposer), draft.reveal)
         scratch.put(keys.beacon_mix(draft.height), mixed)
+        self._write_verifications(scratch, draft)
         rules = self._genesis.consensus
-        oldest = keys.beacon_mix(max(draft.height - rules.lag_blocks - rules.settle_blocks - 1, 0))
-        if self.get(oldest) is not None:
-            scratch.put(oldest, None)
+        self._drop_mix(scratch, draft.height - rules.lag_blocks - rules.settle_blocks - 1)
+
+    def _write_verifications(self, scratch: Scratch, draft: Draft) -> None:
+        if draft.stage is not Stage.VERIFICATION:
+            return
+        known = query.verifications(self.get)
+        scratch.put(keys.VERIFICATIONS, encode_record(VerificationsRecord(draft.height, known.last)))
+        rules = self._genesis.consensus
+        if known.before < draft.height - rules.lag_blocks - rules.settle_blocks - 1:
+            self._drop_mix(scratch, known.before, needed=False)
+
+    def _drop_mix(self, scratch: Scratch, height: int, needed: bool = True) -> None:
+        """Forget R of a height, unless a verification committee was drawn from it."""
+        key, known = keys.beacon_mix(max(height, 0)), query.verifications(self.get)
+        if self.get(key) is not None and not (needed and height in (known.last, known.before)):
+            scratch.put(key, None)
 
     def commit(self, outcome: object) -> None:
         """Make an outcome of `execute` permanent; it was executed on the present state.
@@ -254,8 +274,8 @@ class Ledger:
         if draft.period > period:
             self.pool.drop_expired(draft.period)
 
-    def public_key(self, participant_id: bytes) -> bytes | None:
-        """33 bytes, None for strangers."""
+    def member_key(self, participant_id: bytes, height: int) -> bytes | None:
+        """33-byte key in the state after block `height`; None for strangers. Members are those of genesis."""
         member = query.member(self.get, participant_id)
         return None if member is None else member.public_key
 
@@ -266,6 +286,15 @@ class Ledger:
         its header already names a committee drawn from it where D is 0.
         """
         return self._volunteers[stage]
+
+    def reserves(self, stage: Stage, height: int) -> tuple[bytes, ...]:
+        """Volunteers below the bar, best scored first: none, as long as the pool is genesis'."""
+        return ()
+
+    def last_verification(self, height: int) -> int:
+        """The last verification block at or below `height`, which is the tip's or the one below."""
+        known = query.verifications(self.get)
+        return known.last if known.last <= height else known.before
 
     def _flagged(self, stage: Stage) -> tuple[bytes, ...]:
         def volunteers(value: bytes) -> bool:

@@ -22,6 +22,7 @@ from p2penergy.ledger.records import (
     R,
     TipRecord,
     TotalsRecord,
+    VerificationsRecord,
     decode_integer,
     decode_record,
 )
@@ -138,6 +139,11 @@ def tip(get: Get) -> TipRecord:
     if record is None:
         raise ValueError("this is no state of a ledger: it has no entry chain/tip")
     return record
+
+
+def verifications(get: Get) -> VerificationsRecord:
+    """The last two verification blocks."""
+    return _record(get, VerificationsRecord, keys.VERIFICATIONS) or VerificationsRecord()
 
 
 def totals(get: Get) -> TotalsRecord:

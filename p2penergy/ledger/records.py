@@ -194,6 +194,13 @@ class TipRecord(Record, frozen=True, gc=False):
     next_stage: Stage
 
 
+class VerificationsRecord(Record, frozen=True, gc=False):
+    """`chain/verifications`: heights of the last verification block and of the one before it, 0 for none."""
+
+    last: int = 0
+    before: int = 0
+
+
 class TotalsRecord(Record, frozen=True, gc=False):
     """`chain/totals`: energy of all settled periods, Wh."""
 

@@ -68,6 +68,8 @@ class CounterApplication:
         )
         self._pools = [tuple(sorted(bytes.fromhex(m.participant_id) for m in genesis.members if m.validator))]
         self._beacons = [beacon.origin(genesis.chain_id)]
+        self._verifications = [0]
+        """By height: the last verification block up to there."""
         self._root = bytes(32)
         self._period = genesis.market.first_period
         self._next_stage = genesis.consensus.first_stage
@@ -174,17 +176,27 @@ class CounterApplication:
         self._tips[draft.proposer] = draft.reveal
         self._beacons.append(beacon.mix(self._beacons[-1], draft.reveal))
         self._pools.append(outcome.pool)
+        is_verification = draft.stage is Stage.VERIFICATION
+        self._verifications.append(draft.height if is_verification else self._verifications[-1])
         for raw in draft.transactions:
             self._executed.add(raw)
             self._pending.pop(raw, None)
 
-    def public_key(self, participant_id: bytes) -> bytes | None:
+    def member_key(self, participant_id: bytes, height: int) -> bytes | None:
         """Key of a member, in the pool or not."""
         return self._keys.get(participant_id)
 
     def volunteers(self, stage: Stage, height: int) -> tuple[bytes, ...]:
         """The stage's pool after block `height`, ascending."""
         return self._verifiers if stage is Stage.VERIFICATION else self._pools[height]
+
+    def reserves(self, stage: Stage, height: int) -> tuple[bytes, ...]:
+        """A counter knows no scores."""
+        return ()
+
+    def last_verification(self, height: int) -> int:
+        """The last verification block at or below `height`."""
+        return self._verifications[height]
 
     def beacon(self, height: int) -> bytes:
         """R_height; the origin for heights up to 0."""

@@ -161,9 +161,8 @@ class SimNode:
             self.world.watch.refused(self, source, message, raw, refusal)
             return
         try:
-            verified = check_message(
-                message, raw, self.world.chain_id, self.application.public_key, self.world.ring.checker
-            )
+            checkable, key_of = replica.checkable(message)
+            verified = check_message(checkable, raw, self.world.chain_id, key_of, self.world.ring.checker)
         except RefusedSignatureError as error:
             self.refused[error.code] += 1
             return

@@ -131,9 +131,12 @@ class Oracle:
             kind,
             self.committee(certificate.height),
             self._chain_id,
-            self._application.public_key,
+            self._key_of,
             self._checker,
         )
+
+    def _key_of(self, participant_id: bytes) -> bytes | None:
+        return self._application.member_key(participant_id, self.height)
 
     def quorum(self, height: int) -> int:
         """Q of a height."""

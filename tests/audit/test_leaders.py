@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2penergy.audit.leaders import Panel, Views
-from p2penergy.consensus.committee import Committee, draw
 from p2penergy.consensus.rules import Rules
 from p2penergy.consensus.schedule import Schedule
 from p2penergy.genesis import ConsensusRules
@@ -21,17 +20,11 @@ def timing(view_slots_max: int = 8) -> ConsensusRules:
     return ConsensusRules(t0_ms=0, alpha_ms=1000, eps_ms=0, delta_ms=0, view_slots_max=view_slots_max)
 
 
-@given(st.binary(min_size=32, max_size=32), st.integers(1, 60), st.integers(1, 40))
-def test_the_draw_is_the_same(seed: bytes, size: int, size_max: int) -> None:
-    mine, theirs = Panel.drawn(seed, pool(size), size_max), draw(seed, pool(size), size_max, Rules())
-    assert (mine.members, mine.root, mine.quorum) == (theirs.members, theirs.root, theirs.quorum)
-
-
 @given(st.integers(1, 12), st.integers(1, 10**6), st.integers(1, 64), st.integers(0, 200))
 def test_views_and_leaders_are_the_same(size: int, first: int, longest: int, ahead: int) -> None:
     members = pool(size)
-    theirs = Schedule(first, Committee(members, Rules()), timing(longest), Rules())
-    mine, panel = Views(first, size, timing(longest)), Panel(tuple(members))
+    theirs = Schedule(first, members, timing(longest), Rules())
+    mine, panel = Views(first, size, timing(longest)), Panel(tuple(members), {})
     slot = first + ahead
     view = mine.view_starting_in(slot)
     assert theirs.proposer_of(slot) == (None if view is None else panel.leader(view))
@@ -40,7 +33,7 @@ def test_views_and_leaders_are_the_same(size: int, first: int, longest: int, ahe
 
 @pytest.mark.parametrize(("n", "quorum"), [(1, 1), (2, 2), (3, 2), (4, 3), (6, 4), (7, 5), (10, 7)])
 def test_the_quorum_is_that_of_the_specification(n: int, quorum: int) -> None:
-    assert Panel(tuple(pool(n))).quorum == quorum
+    assert Panel(tuple(pool(n)), {}).quorum == quorum
 
 
 def test_no_view_begins_before_the_first_slot() -> None:

@@ -15,7 +15,9 @@ import msgspec
 
 from p2penergy import beacon
 from p2penergy.blocks import Draft, InvalidBlockError
+from p2penergy.committees import Roll
 from p2penergy.consensus import Replica, Rules
+from p2penergy.consensus.committee import Committee
 from p2penergy.consensus.effects import (
     BlockRecord,
     DecidedRecord,
@@ -64,6 +66,10 @@ def participant(i: int) -> bytes:
 
 def public_key(participant_id: bytes) -> bytes:
     return b"\x02" + sha256(participant_id).digest()
+
+
+def committee_of(members: Sequence[bytes], rules: Rules) -> Committee:
+    return Committee(members, Roll.of({member: public_key(member) for member in members}), rules)
 
 
 class FakeSigner:
@@ -190,11 +196,18 @@ class FakeApplication:
         assert outcome.draft.height == self.height + 1
         self.states.append(outcome.state)
 
-    def public_key(self, participant_id: bytes) -> bytes | None:
+    def member_key(self, participant_id: bytes, height: int) -> bytes | None:
         return public_key(participant_id)
 
     def volunteers(self, stage: Stage, height: int) -> tuple[bytes, ...]:
         return self.verifiers if stage is Stage.VERIFICATION else self.states[height].volunteers
+
+    def reserves(self, stage: Stage, height: int) -> tuple[bytes, ...]:
+        return ()
+
+    def last_verification(self, height: int) -> int:
+        stages = [state.next_stage for state in self.states[:height]]
+        return max((at for at, stage in enumerate(stages, 1) if stage is Stage.VERIFICATION), default=0)
 
     def beacon(self, height: int) -> bytes:
         return self.states[height].beacon
@@ -318,12 +331,9 @@ class Node:
             self.refused[code] += 1
             return None
         try:
+            checkable, key_of = self.replica.checkable(message)
             verified: Verified[Message] = check_message(
-                message,
-                raw or encode(message),
-                self.network.genesis.chain_id,
-                self.application.public_key,
-                FakeChecker(),
+                checkable, raw or encode(message), self.network.genesis.chain_id, key_of, FakeChecker()
             )
         except RefusedSignatureError as error:
             self.refused[error.code] += 1

@@ -114,7 +114,7 @@ def test_the_reveal_must_be_the_next_link_of_the_proposers_chain(known: Known) -
     # With a reveal go the committees that it draws: all of that is computed rightly by the liar.
     seen: list[str] = []
     for reveal in (bytes(32), known.headers[4][0].reveal):
-        roots = chain._chain._roots(reveal)
+        roots = chain._chain._drawing.roots(reveal)
         false = replace(header, reveal=reveal, verification_root=roots[0], validation_root=roots[1])
         with pytest.raises(RefusedError) as refused:
             chain.extend(false, known.certified(false))

@@ -2,10 +2,9 @@
 
 import msgspec
 import pytest
-from consensus_harness import FakeChecker, FakeSigner, certificate, participant, public_key
+from consensus_harness import FakeChecker, FakeSigner, certificate, committee_of, participant, public_key
 
 from p2penergy.consensus import Rules, certificates
-from p2penergy.consensus.committee import Committee
 from p2penergy.messages import Certificate, Prepare, VoteKind
 
 CHAIN, DIGEST = bytes(32), b"d" * 32
@@ -18,7 +17,7 @@ def pc(members: list[bytes], height: int = 1) -> Certificate:
 
 def sound(proof: Certificate, rules: Rules | None = None) -> bool:
     rules = rules or Rules()
-    return certificates.is_sound(proof, 1, Committee(MEMBERS, rules), rules)
+    return certificates.is_sound(proof, 1, committee_of(MEMBERS, rules), rules)
 
 
 def signed(proof: Certificate, kind: VoteKind = VoteKind.PREPARE, chain_id: bytes = CHAIN) -> bool:

@@ -6,15 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2penergy.consensus import Rules
-from p2penergy.consensus.committee import Committee
 from p2penergy.consensus.schedule import Schedule, slot_at
 
 
 def schedule(n: int, first: int = 1, view_slots_max: int = 8, rules: Rules | None = None) -> Schedule:
     rules = rules or Rules()
-    committee = Committee([participant(i) for i in range(n)], rules)
     timing = make_genesis(1, view_slots_max=view_slots_max).consensus
-    return Schedule(first, committee, timing, rules)
+    return Schedule(first, [participant(i) for i in range(n)], timing, rules)
 
 
 def test_slot_is_the_floor_also_before_t0() -> None:

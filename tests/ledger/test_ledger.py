@@ -137,8 +137,8 @@ def test_volunteers_and_keys() -> None:
     assert village.ledger.volunteers(Stage.VERIFICATION, 0) == tuple(sorted([village.ids[0], village.ids[2]]))
     # The header of the next height names a committee from the pool after it.
     assert village.ledger.volunteers(Stage.VALIDATION, 1) == village.ledger.volunteers(Stage.VALIDATION, 0)
-    assert village.ledger.public_key(village.ids[4]) == village.signers[4].public_key
-    assert village.ledger.public_key(bytes(20)) is None
+    assert village.ledger.member_key(village.ids[4], 0) == village.signers[4].public_key
+    assert village.ledger.member_key(bytes(20), 0) is None
     assert restored(village).volunteers(Stage.VALIDATION, 0) == village.ledger.volunteers(Stage.VALIDATION, 0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import msgspec
 import pytest
@@ -272,7 +273,7 @@ async def test_equivocation_is_noticed_and_counted(
     with caplog.at_level("WARNING", "p2penergy.node"):
         await eventually(contradict_itself)
     assert evidence[0].sender == liar.participant_id
-    check_message(evidence[0], b"", chain_id, node.ledger.public_key, EcdsaChecker())
+    check_message(evidence[0], b"", chain_id, partial(node.ledger.member_key, height=0), EcdsaChecker())
     said = [record for record in caplog.records if record.getMessage() == "equivocation"]
     assert {record.__dict__["member"] for record in said} == {liar.participant_id.hex()}
     await village.grown(2)

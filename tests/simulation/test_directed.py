@@ -61,8 +61,8 @@ class Bench:
 
     def give(self, member: int, message: Message, now_ms: int) -> Effects:
         raw = encode(message)
-        keys = self.applications[member].public_key
-        verified = check_message(message, raw, GENESIS.chain_id, keys, RING.checker)
+        checkable, keys = self.replicas[member].checkable(message)
+        verified = check_message(checkable, raw, GENESIS.chain_id, keys, RING.checker)
         return self.replicas[member].step(Received(verified, message.sender), now_ms)  # type: ignore[union-attr]
 
     def sign(self, member: int, message: Commit | Prepare) -> Commit | Prepare:
