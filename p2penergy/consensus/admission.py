@@ -49,16 +49,13 @@ def refusal(work: Work, message: Message, peer: bytes) -> str | None:
 
 def checkable(work: Work, message: Message) -> tuple[Message, KeyOf]:
     """What of an admitted message can be verified, and with which keys; see `Replica.checkable`."""
-    height = work.instance.height
     match message:
         case PrePrepare() | Prepare() | Commit() | ViewChange():
-            if not height <= message.height <= height + 1:
-                return Status(message.height, message.view), _nobody
             return message, work.chain.keys_at(message.height)
+        case Decided() if message.certificate.height > work.instance.height:
+            return Status(min(message.certificate.height + 1, INTEGER_MAX), 0), _nobody
         case Decided():
-            if message.certificate.height != height:
-                return Status(min(message.certificate.height + 1, INTEGER_MAX), 0), _nobody
-            return message, work.chain.keys_at(height)
+            return message, work.chain.keys_at(message.certificate.height)
         case _:
             return message, _nobody
 
@@ -136,7 +133,9 @@ def _of_decided(work: Work, message: Decided, peer: bytes) -> str | None:
     if certificate.height < height:
         return "height_window"
     if certificate.height > height:
-        return None if work.catch_up.is_news(peer, certificate.height) else "duplicate"
+        if not work.catch_up.is_news(peer, certificate.height):
+            return "duplicate"
+        return None if work.chain.is_named_in(message.block) else "bad_block"
     if work.instance.decision is not None and work.instance.decision.digest in work.instance.blocks:
         return "duplicate"
     if not certificates.is_sound(certificate, height, work.chain.committee, work.rules):

@@ -141,14 +141,19 @@ class Chain:
         return None
 
     def keys_at(self, height: int) -> KeyOf:
-        """With which keys votes of a height are signed: of the tip, the working height or the next.
-
-        Raises:
-            KeyError: any other height.
-        """
+        """With which keys votes of a height are signed; heights not at hand are judged by today's keys."""
         if height == self.height + 1:
             return self._next_key
-        return self.committee_at(height).keys.get
+        if height in (self.height, self.tip_height) and height > 0:
+            return self.committee_at(height).keys.get
+        return lambda participant_id: self._application.member_key(participant_id, self.tip_height)
+
+    def is_named_in(self, raw: bytes) -> bool:
+        """Whether bytes are a block that says to be of this chain, be it true or not."""
+        try:
+            return decode_block(raw).header.chain_id == self.chain_id
+        except MalformedMessageError:
+            return False
 
     def block_bytes_max(self) -> int:
         """What transactions may take in a block of this height, their framing included."""

@@ -157,8 +157,9 @@ class Replica:
     def checkable(self, message: Message) -> tuple[Message, KeyOf]:
         """What to verify and step with of an admitted message, and with whose keys.
 
-        A vote or decision beside the heights whose committees are at hand can't be verified, since others
-        may have been members then: what is left of it is its sender's claim of a height.
+        Votes are checked with the keys that their height's committee was drawn with. A decision above the
+        working height can't be verified, since others may be members by then: what is left of it is its
+        sender's claim of a height.
         """
         return admission.checkable(self._work, message)
 

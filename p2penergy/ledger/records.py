@@ -230,6 +230,7 @@ _decoders: dict[type[Record], "msgspec.msgpack.Decoder[Any]"] = {
         StandingRecord,
         EvidenceRecord,
         TipRecord,
+        VerificationsRecord,
         TotalsRecord,
     )
 }

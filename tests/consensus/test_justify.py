@@ -4,8 +4,10 @@ import msgspec
 import pytest
 from consensus_bench import Bench
 
+from p2penergy.consensus.effects import Received
 from p2penergy.consensus.rules import Rules
-from p2penergy.messages import Prepare, PrePrepare, ViewChange
+from p2penergy.messages import Prepare, PrePrepare, ViewChange, encode
+from p2penergy.signing import Verified
 
 
 def refused_by(bench: Bench, message: PrePrepare) -> set[str]:
@@ -96,7 +98,11 @@ def test_j1_counts_members_only(bench: Bench) -> None:
     at_view_2(bench)
     stranger = b"s" * 20
     changes = (*bench.bare_changes(2, 2), bench.view_change(stranger, 2))
-    assert refused_by(bench, bench.pre_prepare(2, bench.block(2), changes)) == {"justification_not_member"}
+    message = bench.pre_prepare(2, bench.block(2), changes)
+    assert refused_by(bench, message) == {"unknown_signer"}
+    # A driver that took its key from elsewhere would not change that.
+    effects = bench.node.step(Received(Verified(message, encode(message)), message.sender))
+    assert [refusal.code for refusal in effects.refused] == ["justification_not_member"]
 
 
 def test_j1_names_view_and_digest_or_neither(bench: Bench) -> None:

@@ -15,6 +15,8 @@ from p2penergy.messages import (
     Status,
     SyncRequest,
     SyncResponse,
+    decode_block,
+    encode,
 )
 
 
@@ -80,13 +82,29 @@ def test_a_decided_tip_that_got_lost_is_made_up_for_by_the_answer_to_a_view_chan
     assert victim.replica.tip_height >= 1
 
 
+def test_a_higher_decision_is_a_claim_whoever_signed_it_but_not_of_another_chain() -> None:
+    """Its committee can be one of newcomers, whose keys a node that is far behind does not know."""
+    bench = Bench().at(1)
+    unsigned = msgspec.structs.replace(bench.cc(1, bytes(32), ()), height=7)
+    ours = decode_block(bench.block(1).raw)
+    other = msgspec.structs.replace(ours, header=msgspec.structs.replace(ours.header, chain_id=bytes(32)))
+    for raw in (b"block", encode(other)):
+        bench.deliver(Decided(raw, unsigned), peer=bench.others[0])
+    assert bench.refused == {"bad_block"}
+    assert bench.sent(SyncRequest) == []
+    bench.deliver(Decided(encode(ours), unsigned), peer=bench.others[0])
+    assert len(bench.sent(SyncRequest)) == 1
+
+
 def test_any_message_for_a_higher_height_prompts_a_sync() -> None:
     for make in (
         lambda bench: Status(7, 9),
         lambda bench: signed(
             msgspec.structs.replace(bench.prepare(bench.others[0], 3, bytes(32)), height=7), bench.chain_id
         ),
-        lambda bench: Decided(b"block", msgspec.structs.replace(bench.cc(1, bytes(32), ()), height=7)),
+        lambda bench: Decided(
+            bench.block(1).raw, msgspec.structs.replace(bench.cc(1, bytes(32), ()), height=7)
+        ),
     ):
         bench = Bench().at(1)
         bench.deliver(make(bench), peer=bench.others[0])
