@@ -66,7 +66,7 @@ class Answers:
         self._store = store
         self._ledger = ledger
         self._mesh = mesh
-        post = PostOffice(lambda who: ledger.public_key(who) is not None, now_ms)
+        post = PostOffice(lambda who: ledger.member_key(who, ledger.height) is not None, now_ms)
         self._topics: dict[str, Callable[[bytes, bytes], bytes]] = {
             "status": lambda _asker, _argument: msgspec.json.encode(status()),
             "proof": lambda _asker, argument: self._proof(argument),

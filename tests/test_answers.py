@@ -39,7 +39,9 @@ class FakeStore:
 
 
 class FakeLedger:
-    def public_key(self, who: bytes) -> bytes | None:
+    height = 0
+
+    def member_key(self, who: bytes, height: int) -> bytes | None:
         return b"key" if who == READER else None
 
 

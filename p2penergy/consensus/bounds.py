@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from p2penergy.consensus.admission import VIEWS_AHEAD_MAX
 from p2penergy.consensus.catch_up import ASKED_MAX, CLAIMS_MAX, FAILURES_MAX
-from p2penergy.consensus.chain import COMMITTEES_REMEMBERED_MAX, FAULTS_REMEMBERED_MAX
+from p2penergy.consensus.chain import FAULTS_REMEMBERED_MAX
+from p2penergy.consensus.drawing import COMMITTEES_REMEMBERED_MAX
 from p2penergy.consensus.fetch import WANTED_MAX
 from p2penergy.consensus.instance import KNOWN_BLOCKS_MAX
 from p2penergy.consensus.votes import EARLY_BYTES_PER_SENDER_MAX, EARLY_COPIES_MAX, VIEWS_PER_SENDER_MAX

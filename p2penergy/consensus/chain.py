@@ -88,7 +88,7 @@ class Chain:
     @property
     def drawn_committees(self) -> int:
         """How many committees are remembered."""
-        return len(self._drawn)
+        return self._drawing.remembered
 
     @property
     def faulty_blocks(self) -> int:

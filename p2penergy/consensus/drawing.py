@@ -29,6 +29,11 @@ class Drawing:
         self._drawn: dict[tuple[int, Stage], Committee] = {}
         self._tip, self._stage = 0, genesis.consensus.first_stage
 
+    @property
+    def remembered(self) -> int:
+        """How many committees are held."""
+        return len(self._drawn)
+
     def open(self, tip_height: int, stage: Stage) -> None:
         """The height after the tip is worked on, in this stage."""
         self._tip, self._stage = tip_height, stage

@@ -91,14 +91,13 @@ class Flood:
         """Of any device: it says that it is further, or behind, or asks, or answers unasked."""
         source, height = peer(which % PEERS), max(1, self.bench.height + above)
         certificate = Certificate(height, 1, digest(who), ())
-        change = ViewChange(source, max(1, self.bench.height - 1), 1, None, None, NONE)
         messages = [
             Status(height, 1),
             Decided(b"no block", certificate),
             SyncResponse(height, (Decided(b"no block", certificate),)),
             BlockRequest(self.bench.height, digest(who)),
             BlockResponse(self.bench.height, b"no block"),
-            signed(change, self.bench.chain_id),
+            Status(max(1, self.bench.height - 1), 1),
         ]
         self.deliver(messages[kind % len(messages)], source)
 
