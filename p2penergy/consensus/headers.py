@@ -1,142 +1,160 @@
 """A chain of certified headers, from genesis on, without a block's body or a state.
 
-Lives here: following headers as far as each proves itself: place, proposer, committees, reveal, certificate.
-Never here: what blocks do. Owns the invariant that whatever height it is at, every header up to there was
-decided by the committee that the chain before it names. Implements CONSENSUS section 7 for whoever was far
-away, and "a chain of certificates vouches for every committee, from genesis on" of section 8.
+Lives here: following headers one by one as far as each proves itself: place, proposer, committee,
+certificate. Never here: what blocks do, who asks whom. Owns the invariant that whatever height it is at,
+every header up to there was decided by the committee that the chain before it names. Implements CONSENSUS
+section 7 for whoever was far away, and "a chain of certificates vouches for every committee, from genesis on"
+of section 8.
 
-It uses the very `Chain` of the replica, over an application that knows genesis and headers only. That is
-enough because members volunteer in genesis only: who volunteers, their keys and their first links are there.
+A header names committees by their roots only. Genesis tells who the first ones are; of a root that is new,
+`learn` takes the members with their keys from anybody, since they prove themselves by it. What can't be
+judged without the state (who may be in a pool, whether a reveal is the next link) was judged by the quorum
+that signed.
 """
 
+from collections import OrderedDict
+
 from p2penergy import beacon
-from p2penergy.blocks import Draft, InvalidBlockError
-from p2penergy.committees import Founders
-from p2penergy.consensus.chain import Chain, KnownBlock
+from p2penergy.committees import Founders, Reading, Roll, ordered, root_of
+from p2penergy.consensus import certificates
+from p2penergy.consensus.committee import Committee
 from p2penergy.consensus.errors import RefusedError
-from p2penergy.consensus.ports import Outcome
 from p2penergy.consensus.rules import Rules
+from p2penergy.consensus.schedule import Schedule
 from p2penergy.genesis import Genesis
-from p2penergy.messages import Block, Certificate, Header, Stage, header_digest
+from p2penergy.messages import (
+    PROTOCOL_VERSION,
+    Certificate,
+    CommitteeMembers,
+    Header,
+    Stage,
+    VoteKind,
+    header_digest,
+)
 from p2penergy.signing import SignatureChecker
+
+ROLLS_KNOWN_MAX = 512
+"""Committees whose members are known; the one not used for longest is forgotten first."""
+_EMPTY = root_of(())
+
+
+def _require(holds: bool, code: str) -> None:
+    if not holds:
+        raise RefusedError(code)
 
 
 class HeaderChain:
     """The highest header that is certified as far as this node knows."""
 
     def __init__(self, genesis: Genesis, checker: SignatureChecker) -> None:
-        self._known = _Known(genesis)
-        self._chain = Chain(genesis, self._known, checker, Rules(), None)
+        self._chain_id = genesis.chain_id
+        self._timing = genesis.consensus
+        self._checker = checker
+        self._rules = Rules()
+        self._rolls: OrderedDict[bytes, Roll] = OrderedDict()
+        self._named: dict[tuple[int, Stage], bytes] = {}
+        """Roots of the next L heights' committees."""
+        self._beacons: dict[int, bytes] = {}
+        self._verified = 0
+        """Height of the last verification block."""
+        self._height, self._slot, self._digest = 0, 0, self._chain_id
+        self._stage = genesis.consensus.first_stage
+        founders = Founders(genesis)
+        for height in range(1, self._timing.lag_blocks + 1):
+            for stage in Stage:
+                reading = Reading.of(self._timing, stage, height, 0, self._rules)
+                roll = Roll.read(founders, self._timing, self._chain_id, reading, founders.beacon)
+                self._named[height, stage] = roll.root
+                self._rolls[roll.root] = roll
 
     @property
     def height(self) -> int:
         """Of the last header; 0 at genesis."""
-        return self._chain.tip_height
+        return self._height
+
+    def knows(self, root: bytes) -> bool:
+        """Whether it is known who the committee with this root is."""
+        return root in self._rolls
+
+    def learn(self, members: CommitteeMembers) -> bytes:
+        """Note who the committee is whose root these members, in ascending order, have; that root."""
+        roll = Roll.of(dict(members))
+        self._rolls[roll.root] = roll
+        self._rolls.move_to_end(roll.root)
+        if len(self._rolls) > ROLLS_KNOWN_MAX:
+            self._rolls.popitem(last=False)
+        return roll.root
 
     def extend(self, header: Header, certificate: Certificate) -> None:
         """Put the next header on top.
 
         Raises:
-            RefusedError: with the code of the first rule that it breaks; nothing has changed.
+            RefusedError: with the code of the first rule that it breaks; nothing has changed. With
+                `unknown_committee` nothing is wrong yet: `learn` who has its `committee_root` first.
         """
-        try:
-            self._chain.check_header(header)
-        except InvalidBlockError as error:
-            raise RefusedError(error.code) from error
-        if not self._known.is_revealed(header):
-            raise RefusedError("wrong_reveal")
+        self._check_place(header)
+        committee = self._committee(header)
+        schedule = Schedule(self._slot + 1, committee.members, self._timing, self._rules)
+        leader = schedule.proposer_of(header.slot)
+        _require(leader is not None, "block_slot")
+        _require(leader == header.proposer, "block_proposer")
+        self._check_next_stage(header)
         digest = header_digest(header)
-        if certificate.digest != digest or not self._chain.is_decision(certificate):
-            raise RefusedError("bad_certificate")
-        outcome = _Nothing(header)
-        self._chain.advance(
-            KnownBlock(Block(header, (), None), b"", digest, outcome), certificate, header.slot
+        decides = certificate.digest == digest and certificates.is_sound(
+            certificate, header.height, committee, self._rules
         )
+        _require(
+            decides
+            and certificates.are_signed(
+                certificate, VoteKind.COMMIT, self._chain_id, committee.keys.get, self._checker
+            ),
+            "bad_certificate",
+        )
+        self._advance(header, digest)
 
+    def _check_place(self, header: Header) -> None:
+        _require(header.version == PROTOCOL_VERSION, "block_version")
+        _require(header.chain_id == self._chain_id, "block_chain_id")
+        _require(header.height == self._height + 1, "block_height")
+        _require(header.parent == self._digest, "block_parent")
+        _require(header.stage is self._stage, "block_stage")
+        _require(header.committee_root == self._named[header.height, header.stage], "block_committee_root")
 
-class _Nothing:
-    """What came of a block of which only the header is known."""
+    def _beacon(self, height: int) -> bytes:
+        return self._beacons[height] if height > 0 else beacon.origin(self._chain_id)
 
-    receipts: tuple[bytes, ...] = ()
+    def _committee(self, header: Header) -> Committee:
+        roll = self._rolls.get(header.committee_root)
+        if roll is None:
+            raise RefusedError("unknown_committee")
+        self._rolls.move_to_end(header.committee_root)
+        reading = Reading.of(self._timing, header.stage, header.height, self._verified, self._rules)
+        return Committee(ordered(self._chain_id, reading, roll, self._beacon), roll, self._rules)
 
-    def __init__(self, header: Header) -> None:
-        self.header = header
-        self.receipts_root = header.receipts_root
-        self.state_root = header.state_root
+    def _check_next_stage(self, header: Header) -> None:
+        lag, after = self._timing.lag_blocks, header.height + 1
+        last = header.height if header.stage is Stage.VERIFICATION else self._verified
+        if header.next_stage is Stage.VERIFICATION:
+            _require(self._rules.serves(after, last, lag), "block_next_stage")
+        named = dict(self._named) | self._names(header)
+        _require(named[after, header.next_stage] != _EMPTY, "block_next_stage")
 
-    @property
-    def draft(self) -> Draft:
-        """Nobody executed it."""
-        raise LookupError("the body of this block is not known")
-
-
-class _Known:
-    """The application port, as far as genesis and headers can answer for it."""
-
-    def __init__(self, genesis: Genesis) -> None:
-        self._rules = genesis.consensus
-        self._chain_id = genesis.chain_id
-        self._founders = Founders(genesis)
-        self._links = {
-            bytes.fromhex(each.participant_id): bytes.fromhex(each.beacon_tip)
-            for each in genesis.members
-            if each.beacon_tip is not None
+    def _names(self, header: Header) -> dict[tuple[int, Stage], bytes]:
+        height = header.height + self._timing.lag_blocks
+        return {
+            (height, Stage.VERIFICATION): header.verification_root,
+            (height, Stage.VALIDATION): header.validation_root,
         }
-        self._mixed: dict[int, bytes] = {}
-        self._verifications = (0, 0)
-        """Heights of the last verification block, and of the one before it."""
-        self.height = 0
 
-    def is_revealed(self, header: Header) -> bool:
-        """Whether a header reveals the next link of its proposer's chain."""
-        link = self._links.get(header.proposer)
-        return link is not None and beacon.reveals(header.reveal, link)
-
-    def commit(self, outcome: Outcome) -> None:
-        """Note the header's reveal."""
-        assert isinstance(outcome, _Nothing), "an outcome of another application is committed"
-        header = outcome.header
-        self._mixed[header.height] = beacon.mix(self.beacon(header.height - 1), header.reveal)
-        self._links[header.proposer] = header.reveal
+    def _advance(self, header: Header, digest: bytes) -> None:
+        height = header.height
+        self._beacons[height] = beacon.mix(self._beacon(height - 1), header.reveal)
         if header.stage is Stage.VERIFICATION:
-            self._verifications = (header.height, self._verifications[0])
-        oldest = header.height - self._rules.lag_blocks - self._rules.epoch_blocks
-        self._mixed = {at: r for at, r in self._mixed.items() if at >= oldest or at in self._verifications}
-        self.height = header.height
-
-    def beacon(self, height: int) -> bytes:
-        """R_height of the last heights."""
-        return beacon.origin(self._chain_id) if height <= 0 else self._mixed[height]
-
-    def member_key(self, participant_id: bytes, height: int) -> bytes | None:
-        """As genesis registers it."""
-        return self._founders.member_key(participant_id, height)
-
-    def volunteers(self, stage: Stage, height: int) -> tuple[bytes, ...]:
-        """As genesis names them."""
-        return self._founders.volunteers(stage, height)
-
-    def reserves(self, stage: Stage, height: int) -> tuple[bytes, ...]:
-        """As genesis names them."""
-        return self._founders.reserves(stage, height)
-
-    def last_verification(self, height: int) -> int:
-        """The last verification block at or below one of the last two heights."""
-        last, before = self._verifications
-        return last if last <= height else before
-
-    def reveal_tip(self, participant_id: bytes) -> bytes | None:
-        """The link to reveal next."""
-        return self._links.get(participant_id)
-
-    def has_pending(self, slot: int) -> bool:
-        """Nothing is ever proposed on headers alone."""
-        return False
-
-    def draft(self, height: int, slot: int, proposer: bytes, reveal: bytes, bytes_max: int) -> Draft:
-        """Nothing is ever proposed on headers alone."""
-        raise LookupError("there is no state to propose from")
-
-    def execute(self, draft: Draft) -> Outcome:
-        """Nothing is ever executed on headers alone."""
-        raise LookupError("there is no state to execute on")
+            self._verified = height
+        oldest = height - self._timing.lag_blocks
+        self._beacons = {at: r for at, r in self._beacons.items() if at >= oldest or at == self._verified}
+        self._named |= self._names(header)
+        for stage in Stage:
+            del self._named[height, stage]
+        self._height, self._slot, self._digest = height, header.slot, digest
+        self._stage = header.next_stage

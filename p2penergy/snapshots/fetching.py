@@ -19,9 +19,12 @@ from p2penergy.consensus.headers import HeaderChain
 from p2penergy.digests import merkle_root
 from p2penergy.ledger.snapshot import WrongPartError, leads_to, read_part
 from p2penergy.messages import (
+    COMMITTEES_MAX,
     HEADERS_MAX,
     SNAPSHOT_PARTS,
     Certificate,
+    CommitteesRequest,
+    CommitteesResponse,
     Header,
     HeadersRequest,
     HeadersResponse,
@@ -45,7 +48,7 @@ ROUNDS_MAX = 4
 CERTIFIED_KEPT = 8192
 """Certified headers remembered, the latest; snapshots are made more often than that."""
 
-Asked = SnapshotRequest | HeadersRequest
+Asked = SnapshotRequest | HeadersRequest | CommitteesRequest
 
 
 class Stage(Enum):
@@ -76,6 +79,8 @@ class _Peer:
     """Which snapshots it says it has; None: not asked, or not answered yet."""
     asked: Asked | None = None
     asked_ms: int = 0
+    kept: tuple[tuple[Header, Certificate], ...] = ()
+    """Headers of its last answer that wait for their committees to be known."""
     turn: int = 0
     """When it was asked for headers last; the others come first."""
 
@@ -147,6 +152,9 @@ class Fetching:
         if isinstance(message, HeadersResponse) and isinstance(asked, HeadersRequest):
             known.asked = None
             self._on_headers(peer, message)
+        elif isinstance(message, CommitteesResponse) and isinstance(asked, CommitteesRequest):
+            known.asked = None
+            self._on_committees(peer, known, message, asked)
         elif isinstance(message, SnapshotResponse) and isinstance(asked, SnapshotRequest):
             if (message.height, message.first) != (asked.height, asked.first):
                 self.refused["unrequested"] += 1
@@ -210,19 +218,45 @@ class Fetching:
         # One after the other: who gives little by little only wastes its own turn.
         free = [name for name in fresh if self._peers[name].asked is None]
         if free:
-            name = min(free, key=lambda each: self._peers[each].turn)
+            name = min(free, key=lambda each: (not self._peers[each].kept, self._peers[each].turn))
             self._turns += 1
             self._peers[name].turn = self._turns
-            yield name, HeadersRequest(self._headers.height + 1, HEADERS_MAX)
+            unknown = self._unknown(self._peers[name].kept)
+            if unknown:
+                yield name, CommitteesRequest(unknown)
+            else:
+                yield name, HeadersRequest(self._headers.height + 1, HEADERS_MAX)
+
+    def _unknown(self, headers: tuple[tuple[Header, Certificate], ...]) -> tuple[bytes, ...]:
+        roots = dict.fromkeys(header.committee_root for header, _ in headers)
+        return tuple(root for root in roots if not self._headers.knows(root))[:COMMITTEES_MAX]
+
+    def _on_committees(
+        self, name: bytes, peer: _Peer, message: CommitteesResponse, asked: CommitteesRequest
+    ) -> None:
+        told = {self._headers.learn(members) for members in message.committees[: len(asked.roots)]}
+        if not told <= set(asked.roots):
+            self._ban(name, "committee")
+        elif asked.roots[0] not in told:
+            # Without the first of them none of its headers can be judged: it has told all it has.
+            peer.kept = ()
+            self._dry.add(name)
+            self._strike(name)
+        else:
+            self._on_headers(name, HeadersResponse(peer.kept))
 
     def _on_headers(self, peer: bytes, message: HeadersResponse) -> None:
         before = self._headers.height
-        for header, certificate in message.headers:
+        self._peers[peer].kept = ()
+        for number, (header, certificate) in enumerate(message.headers):
             if header.height <= self._headers.height:
                 continue
             try:
                 self._headers.extend(header, certificate)
             except RefusedError as error:
+                if error.code == "unknown_committee":
+                    self._peers[peer].kept = message.headers[number:]
+                    return
                 self._ban(peer, f"header_{error.code}")
                 break
             self._certified[header.height] = (header, certificate)
@@ -326,7 +360,7 @@ class Fetching:
     def _expire(self, now_ms: int) -> None:
         for name, peer in tuple(self._peers.items()):
             if peer.asked is not None and now_ms - peer.asked_ms >= self._patience_ms:
-                peer.asked = None
+                peer.asked, peer.kept = None, ()
                 self.refused["silent"] += 1
                 self._dry.add(name)
                 self._strike(name)

@@ -6,18 +6,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from consensus_harness import FakeChecker, Network, public_key
 from msgspec.structs import replace
 
 from bench.long_chain import LongChain
 from p2penergy import founding
 from p2penergy import home as homes
 from p2penergy.beacon import HashChain
+from p2penergy.committees import Roll
 from p2penergy.consensus.errors import RefusedError
-from p2penergy.consensus.headers import HeaderChain
+from p2penergy.consensus.headers import ROLLS_KNOWN_MAX, HeaderChain
 from p2penergy.founding import Plan, found
 from p2penergy.genesis import ConsensusRules, Genesis, MarketRules
 from p2penergy.messages import (
     Certificate,
+    CommitteeMembers,
     Header,
     Stage,
     VoteKind,
@@ -90,7 +93,6 @@ CHANGES: dict[str, tuple[str, Callable[[Header], Header]]] = {
     "slot before": ("block_slot", lambda h: replace(h, slot=h.slot - 1)),
     "slot of another": ("block_proposer", lambda h: replace(h, slot=h.slot + 1)),
     "committee": ("block_committee_root", lambda h: replace(h, committee_root=bytes(32))),
-    "next committee": ("block_next_committee_roots", lambda h: replace(h, validation_root=bytes(32))),
     "next stage": ("block_next_stage", lambda h: replace(h, next_stage=Stage.VERIFICATION)),
 }
 
@@ -106,20 +108,6 @@ def test_a_header_that_breaks_a_rule_is_refused_whoever_signed_it(known: Known, 
     # The genuine one still fits: nothing has changed.
     chain.extend(*known.headers[5])
     assert chain.height == 6
-
-
-def test_the_reveal_must_be_the_next_link_of_the_proposers_chain(known: Known) -> None:
-    header = known.headers[5][0]
-    chain = known.at(5)
-    # With a reveal go the committees that it draws: all of that is computed rightly by the liar.
-    seen: list[str] = []
-    for reveal in (bytes(32), known.headers[4][0].reveal):
-        roots = chain._chain._drawing.roots(reveal)
-        false = replace(header, reveal=reveal, verification_root=roots[0], validation_root=roots[1])
-        with pytest.raises(RefusedError) as refused:
-            chain.extend(false, known.certified(false))
-        seen.append(refused.value.code)
-    assert seen == ["wrong_reveal"] * 2
 
 
 def test_only_a_quorum_of_the_committee_decides(known: Known) -> None:
@@ -158,11 +146,91 @@ def test_another_communitys_chain_is_refused_from_its_first_header_on(known: Kno
 
 def test_it_remembers_no_more_than_committees_need(known: Known) -> None:
     chain = known.at(LENGTH)
-    assert len(chain._known._mixed) <= known.genesis.consensus.lag_blocks + 2
+    assert len(chain._beacons) <= known.genesis.consensus.lag_blocks + 1
+    assert len(chain._named) == 2 * known.genesis.consensus.lag_blocks
 
 
-def test_nothing_can_be_proposed_on_headers_alone(known: Known) -> None:
-    facts = known.at(3)._known
-    assert not facts.has_pending(slot=1)
-    with pytest.raises(LookupError):
-        facts.draft(4, 4, b"", b"", 0)
+# ---- committees that change -----------------------------------------------------------------------------
+
+Followed = tuple[Network, list[Certified], dict[bytes, Roll]]
+
+
+@pytest.fixture(scope="module")
+def moving() -> Followed:
+    """Six of ten at a time, of whom two come and two leave, and a verification block in between."""
+    network = Network(8, spare=2, committee_size_max=6, committee_size_min=4, settle_blocks=2)
+    ids = [node.id for node in network.nodes]
+    for node in network.nodes:
+        node.application.verifiers = tuple(sorted(ids[:4]))
+    network.start()
+    rolls: dict[bytes, Roll] = {}
+    for slot in range(1, 31):
+        network.run_to_slot(slot)
+        for node in network.nodes:
+            roll = node.replica.committee(node.replica.height).roll
+            rolls[roll.root] = roll
+        said = {4: b"join:" + ids[8], 7: b"verify", 9: b"leave:" + ids[1], 12: b"join:" + ids[9]}
+        network.submit_everywhere(said.get(slot, b"tx %d" % slot))
+    decisions = max((node.decisions for node in network.nodes), key=len)
+    return network, [(each.block.header, each.certificate) for each in decisions], rolls
+
+
+def listed(roll: Roll) -> CommitteeMembers:
+    return tuple(roll.keys.items())
+
+
+def follow(moving: Followed) -> tuple[HeaderChain, set[bytes]]:
+    network, headers, rolls = moving
+    chain, learned = HeaderChain(network.genesis, FakeChecker()), set()
+    for header, certificate in headers:
+        if not chain.knows(header.committee_root):
+            with pytest.raises(RefusedError, match="unknown_committee"):
+                chain.extend(header, certificate)
+            learned.add(chain.learn(listed(rolls[header.committee_root])))
+        chain.extend(header, certificate)
+    return chain, learned
+
+
+def test_committees_that_change_are_followed_by_their_lists(moving: Followed) -> None:
+    chain, learned = follow(moving)
+    assert chain.height == len(moving[1]) >= 25
+    assert len(learned) > 15, "nearly every height has a committee of its own"
+    assert {header.stage for header, _ in moving[1]} == set(Stage)
+
+
+def test_a_list_of_others_than_the_named_ones_helps_nobody(moving: Followed) -> None:
+    network, headers, rolls = moving
+    chain = HeaderChain(network.genesis, FakeChecker())
+    at = next(n for n, (header, _) in enumerate(headers) if not chain.knows(header.committee_root))
+    for header, certificate in headers[:at]:
+        chain.extend(header, certificate)
+    roll = rolls[headers[at][0].committee_root]
+    own = {who: public_key(b"forger %d" % n) for n, who in enumerate(roll.members)}
+    chain.learn(listed(Roll.of(own)))
+    with pytest.raises(RefusedError, match="unknown_committee"):
+        chain.extend(*headers[at])
+    chain.learn(listed(roll))
+    forged = replace(headers[at][0], committee_root=Roll.of(own).root)
+    with pytest.raises(RefusedError, match="block_committee_root"):
+        chain.extend(forged, headers[at][1])
+    chain.extend(*headers[at])
+
+
+def test_no_verification_height_comes_before_its_committee(moving: Followed) -> None:
+    network, headers, rolls = moving
+    chain = HeaderChain(network.genesis, FakeChecker())
+    at = next(n for n, (header, _) in enumerate(headers) if header.stage is Stage.VERIFICATION)
+    for header, certificate in headers[:at]:
+        chain.learn(listed(rolls[header.committee_root]))
+        chain.extend(header, certificate)
+    header = headers[at][0]
+    chain.learn(listed(rolls[header.committee_root]))
+    with pytest.raises(RefusedError, match="block_next_stage"):
+        chain.extend(replace(header, next_stage=Stage.VERIFICATION), headers[at][1])
+
+
+def test_lists_that_nobody_needs_push_each_other_out(moving: Followed) -> None:
+    chain = HeaderChain(moving[0].genesis, FakeChecker())
+    for number in range(ROLLS_KNOWN_MAX + 10):
+        chain.learn(((b"%020d" % number, public_key(b"x")),))
+    assert len(chain._rolls) == ROLLS_KNOWN_MAX

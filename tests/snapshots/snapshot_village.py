@@ -9,12 +9,15 @@ from typing import Any
 
 from bench.long_chain import LongChain
 from p2penergy.beacon import HashChain
+from p2penergy.committees import CommitteeRules, Founders, Reading, Roll
 from p2penergy.consensus.effects import DecidedRecord
 from p2penergy.founding import Community, Plan, found
-from p2penergy.genesis import ConsensusRules, MarketRules
+from p2penergy.genesis import ConsensusRules, Genesis, MarketRules
 from p2penergy.ledger import Snapshot
 from p2penergy.messages import (
     Certificate,
+    CommitteesRequest,
+    CommitteesResponse,
     Header,
     HeadersRequest,
     HeadersResponse,
@@ -22,6 +25,7 @@ from p2penergy.messages import (
     SnapshotOpening,
     SnapshotRequest,
     SnapshotResponse,
+    Stage,
     decode_block,
     decode_certificate,
 )
@@ -69,6 +73,13 @@ def make(folder: Path, length: int = LENGTH, every: int = EVERY, community: str 
     return made
 
 
+def founders_rolls(genesis: Genesis) -> list[Roll]:
+    """Everybody whom a committee of a village without newcomers is drawn from."""
+    founders, timing = Founders(genesis), genesis.consensus
+    readings = [Reading.of(timing, stage, 1, 0, CommitteeRules()) for stage in Stage]
+    return [Roll.read(founders, timing, genesis.chain_id, each, founders.beacon) for each in readings]
+
+
 class Peer:
     """Tells the truth; tests replace one answer or another."""
 
@@ -82,8 +93,14 @@ class Peer:
 
     def answer(self, message: Message) -> Message | None:
         self.asked.append(message)
+        if isinstance(message, CommitteesRequest):
+            return self.change(self._committees(message))
         found = self._headers(message) if isinstance(message, HeadersRequest) else self._snapshot(message)
         return self.change(found)
+
+    def _committees(self, message: CommitteesRequest) -> Message:
+        known = {roll.root: tuple(roll.keys.items()) for roll in founders_rolls(self.made.genesis)}
+        return CommitteesResponse(tuple(known[root] for root in message.roots if root in known))
 
     def _headers(self, message: HeadersRequest) -> Message:
         start = message.height - 1

@@ -14,6 +14,8 @@ from snapshot_village import Made, Peer
 from p2penergy.consensus.headers import HeaderChain
 from p2penergy.messages import (
     SNAPSHOT_PARTS,
+    CommitteesRequest,
+    CommitteesResponse,
     HeadersRequest,
     HeadersResponse,
     Message,
@@ -83,6 +85,44 @@ def test_the_highest_snapshot_is_loaded_from_all_who_hold_it(made: Made) -> None
 
 def test_one_peer_is_enough(made: Made) -> None:
     assert is_genuine(made, Net(made, {"a": Peer(made)}).run())
+
+
+def knows_nobody(net: Net) -> Net:
+    """As if every committee were new, as it is where members come and go."""
+    net.fetching._headers._rolls.clear()
+    return net
+
+
+def test_committees_that_are_new_are_asked_for(made: Made) -> None:
+    peers = {"a": Peer(made), "b": Peer(made)}
+    net = knows_nobody(Net(made, peers))
+    assert is_genuine(made, net.run())
+    asked = [m for peer in peers.values() for m in peer.asked if isinstance(m, CommitteesRequest)]
+    assert [len(each.roots) for each in asked] == [1]
+    assert not net.fetching.refused
+
+
+WITHHELD: dict[str, tuple[str, Change]] = {
+    "silent": ("silent", lambda m: None if isinstance(m, CommitteesResponse) else m),
+    "none": ("useless", lambda m: CommitteesResponse(()) if isinstance(m, CommitteesResponse) else m),
+    "another": (
+        "committee",
+        lambda m: CommitteesResponse(((),)) if isinstance(m, CommitteesResponse) else m,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WITHHELD)
+def test_who_withholds_a_committee_gives_nothing_and_holds_nobody_up(made: Made, name: str) -> None:
+    code, change = WITHHELD[name]
+    liar = Peer(made)
+    liar.change = change
+    alone = knows_nobody(Net(made, {"a": liar})).run()
+    assert alone.stage is Stage.GIVEN_UP
+    assert alone.height == 0
+    if code != "useless":
+        assert alone.refused[code] >= 1
+    assert is_genuine(made, knows_nobody(Net(made, {"a": liar, "b": Peer(made)})).run())
 
 
 def test_who_is_near_needs_no_snapshot(made: Made) -> None:
