@@ -35,7 +35,8 @@ CORE = frozenset(
 )
 
 STUDIES = ("p2penergy.market.reputation_study",)
-"""Programs that stand in a pure package and use the rest: held to none of its rules, imported by nothing."""
+"""Programs that stand in a pure package and use the rest: held to none of its rules; no pure module
+imports them."""
 
 PURE: dict[str, frozenset[str]] = {
     "p2penergy.digests": frozenset(),
