@@ -233,7 +233,7 @@ def test_bad_households_are_suspended_and_told_of(data: Path, tmp_path: Path) ->
     assert said["wrongly_suspended"] == []
     assert said["defaults"] == sum(row["defaults"] for row in said["actors"]) > 0
     assert said["periods_expected"] is None
-    assert [row["auc"] for row in said["letter"]][0] == 1
+    assert said["letter"][0]["auc"] == 1
     assert "3 bad households: 3 suspended" in printed
     assert "No honest one was." in printed
     assert "sells energy it does not have" in printed
