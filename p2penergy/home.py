@@ -5,16 +5,17 @@ only when its key, its certificate, genesis and settings fit together.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from msgspec import structs
 
 from p2penergy import config as configuration
 from p2penergy import genesis as genesis_module
 from p2penergy.beacon import HashChain
-from p2penergy.config import Config
+from p2penergy.config import Config, Role
 from p2penergy.genesis import Genesis, GenesisError
 from p2penergy.membership.certificates import load_authority
 from p2penergy.membership.errors import MembershipError
@@ -191,3 +192,9 @@ def load(path: Path) -> Home:
         device.revocations,
         chain,
     )
+
+
+def in_role(home: Home, role: Role) -> Home:
+    """The same node in another role than that of its settings."""
+    node = structs.replace(home.config.node, role=role)
+    return replace(home, config=structs.replace(home.config, node=node))

@@ -10,13 +10,14 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, cast
 
 from p2penergy.answers import Answers
 from p2penergy.application import NodeApplication
 from p2penergy.config import parse_address
-from p2penergy.consensus.effects import Decision, Effects, Pending
+from p2penergy.consensus.effects import Decision, Effects, Pending, Restored
 from p2penergy.consensus.replica import Replica
 from p2penergy.coordinator import Coordinator, wall_clock_ms
 from p2penergy.home import Home
@@ -54,6 +55,9 @@ log = logging.getLogger(__name__)
 
 PROGRAM_VERSION = version("p2penergy")
 """Read once: looking it up searches the installed packages."""
+
+NEVER_SLOT = 2**62
+"""A slot that no network sees: who waits for it signs nothing."""
 
 
 class NodeHaltedError(Exception):
@@ -112,7 +116,7 @@ class Node:
             self.ledger,
             home.hash_chain,
             checker,
-            store.restored(),
+            _in_role(home, store.restored()),
         )
         rules = home.genesis.consensus
         # Proposed as its slot begins, a full block is decided before the slot ends for everybody.
@@ -356,6 +360,16 @@ class Node:
             self.coordinator.stop()
             self.outbox.stop()
             self._halted.set_exception(NodeHaltedError(f"{type(error).__name__}: {error}"))
+
+
+def _in_role(home: Home, restored: Restored) -> Restored:
+    """What a node begins with; an observer signs nothing, even where the community counts on its vote."""
+    if home.config.node.role == "validator":
+        return restored
+    name = home.signer.participant_id.hex()
+    if any(member.validator and member.participant_id == name for member in home.genesis.members):
+        log.warning("observing", extra={"node": name, "why": "role is observer: it will not vote"})
+    return replace(restored, amnesia_slot=NEVER_SLOT)
 
 
 def _transaction_ids(decision: Decision) -> Sequence[bytes]:

@@ -245,6 +245,25 @@ async def test_who_was_stopped_catches_up(village: Village) -> None:
     assert not any(r.node.replica.counters["evidence"] for r in village.nodes.values())
 
 
+async def test_an_observer_follows_and_signs_nothing(village: Village) -> None:
+    """Even one that genesis counts among the validators: it is told everything, and its vote is missing."""
+    name = village.community.validators[3]
+    settings = village.community.homes[name] / "config.toml"
+    text = settings.read_text("utf-8")
+    settings.write_text(text.replace('role = "validator"', 'role = "observer"'), "utf-8")
+    await village.start()
+    await village.connect()
+    async with asyncio.timeout(PATIENCE_S):
+        await village.trade(FIRST_PERIOD)
+    await village.grown()
+    observer, others = village.nodes[name], [each for each in village.nodes if each != name]
+    assert observer.node.status()["role"] == "observer"
+    heights = range(1, observer.height + 2)
+    assert not [vote for height in heights for vote in observer.store.votes(height)]
+    assert all(village.nodes[other].store.votes(1) for other in others)
+    assert observer.participant_id.hex() not in observer.node.status()["blocks_by_leader"]
+
+
 async def test_equivocation_is_noticed_and_counted(
     village: Village, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
