@@ -55,6 +55,7 @@ PURE: dict[str, frozenset[str]] = {
     "p2penergy.ledger": CORE | {"p2penergy.grid"},
     "p2penergy.market": CORE | {"p2penergy.grid", "p2penergy.ledger"},
     "p2penergy.post": CORE,
+    "p2penergy.agents": frozenset(["p2penergy.ledger", "p2penergy.market", "p2penergy.grid"]),
     "p2penergy.grid": frozenset(),
     "p2penergy.meters.samples": frozenset(),
     "p2penergy.meters.registers": frozenset(["p2penergy.grid", "p2penergy.meters.samples"]),

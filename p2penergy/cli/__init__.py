@@ -12,6 +12,7 @@ import click
 from p2penergy.cli.errors import UserError
 
 _COMMANDS = {
+    "agent": "p2penergy.cli.agent",
     "audit": "p2penergy.cli.audit",
     "bill": "p2penergy.cli.bill",
     "ca": "p2penergy.cli.ca",
