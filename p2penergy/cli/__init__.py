@@ -34,6 +34,7 @@ _COMMANDS = {
     "reset": "p2penergy.cli.portable",
     "score": "p2penergy.cli.wallet",
     "simulate": "p2penergy.cli.simulate",
+    "snapshot": "p2penergy.cli.snapshot",
     "start": "p2penergy.cli.start",
     "status": "p2penergy.cli.asking",
     "stop": "p2penergy.cli.stop",

@@ -304,7 +304,7 @@ class Fetching:
         if message.opening is None:
             self._strike(peer)
             self._forget_held(peer, message.height)
-        elif not _opens(message.opening, self._certified[target.height][0]):
+        elif not opens(message.opening, self._certified[target.height][0]):
             self._ban(peer, "opening")
         else:
             target.opening = message.opening
@@ -385,7 +385,7 @@ class Fetching:
         self.stage, self.reason = Stage.GIVEN_UP, reason
 
 
-def _opens(opening: SnapshotOpening, header: Header) -> bool:
+def opens(opening: SnapshotOpening, header: Header) -> bool:
     """Whether this is the whole block of a certified header, and the parts' roots lead to its state."""
     try:
         block = decode_block(opening.block)

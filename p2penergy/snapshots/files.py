@@ -155,6 +155,11 @@ def read_file(path: Path, chain_id: bytes) -> Held:
     return held
 
 
+def files_in(folder: Path) -> list[Path]:
+    """The snapshots' files, oldest first."""
+    return sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else []
+
+
 class SnapshotFolder:
     """The snapshots of one home, newest last."""
 
@@ -162,7 +167,7 @@ class SnapshotFolder:
         self.path = path
         self.chain_id = chain_id
         self._held: dict[int, Held] = {}
-        for file in sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else ():
+        for file in files_in(path):
             try:
                 self.add(read_file(file, chain_id))
             except SnapshotError as error:

@@ -68,6 +68,24 @@ class Reader:
         with self._lend() as connection:
             yield from connection.execute("SELECT key, value FROM state ORDER BY key")
 
+    def whole(self) -> tuple[int, bytes, list[tuple[bytes, bytes]]] | None:
+        """The tip's height and block, and the state after it, of one moment; None at genesis.
+
+        Raises:
+            StoreError: the block's row is damaged.
+        """
+        with self._lend() as connection:
+            connection.execute("BEGIN")
+            try:
+                tip = _tip(connection)
+                if not tip:
+                    return None
+                block, _ = _checked_pair(connection.execute(f"{_DECIDED} = ?", (tip,)).fetchone())
+                state = connection.execute("SELECT key, value FROM state ORDER BY key").fetchall()
+                return tip, block, state
+            finally:
+                connection.execute("COMMIT")
+
     def entries(self, prefix: bytes, count_max: int) -> list[tuple[bytes, bytes]]:
         """The first keys with this prefix that have a value after the tip, ascending, with it."""
         beyond = prefix[:-1] + bytes([prefix[-1] + 1])
