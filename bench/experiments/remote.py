@@ -24,8 +24,6 @@ class HostsError(Exception):
 def parse_hosts(text: str, where: str) -> list[tuple[str, int]]:
     """One HOST:PORT a line; empty lines and what follows a # are passed over.
 
-    A second word is ssh's name for the machine: the file serves `p2penergy deploy`, too.
-
     Raises:
         HostsError: a line is no address, one is there twice, or there are too few or too many.
     """
@@ -35,7 +33,7 @@ def parse_hosts(text: str, where: str) -> list[tuple[str, int]]:
         if not said:
             continue
         try:
-            address = parse_address(said.partition(" ")[0])
+            address = parse_address(said)
         except ConfigError as error:
             raise HostsError(f"{where}, line {number}: {error}") from None
         if address in hosts:
