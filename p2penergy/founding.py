@@ -8,7 +8,7 @@ and nobody had to verify them.
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +58,8 @@ class Plan:
     base_port: int | None = None
     """First of the validators' ports on loopback; None: the system chooses free ones."""
     tls: bool = True
+    penniless: Collection[str] = ()
+    """Households that start without money."""
     sites: Sequence[Site] | None = None
     """One per validator; None: all on this machine's loopback, each in a folder of its own name."""
 
@@ -183,7 +185,7 @@ def _genesis(plan: Plan, meters: dict[str, Meter], secrets: dict[str, bytes]) ->
                 public_key=meters[name].key.public_key_compressed().hex(),
                 validator=secret is not None,
                 rated_w=rated_w,
-                wallet_nano=WALLET_NANO,
+                wallet_nano=0 if name in plan.penniless else WALLET_NANO,
                 beacon_tip=None if secret is None else HashChain(secret).tip.hex(),
             )
         )

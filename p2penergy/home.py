@@ -5,16 +5,17 @@ only when its key, its certificate, genesis and settings fit together.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from msgspec import structs
 
 from p2penergy import config as configuration
 from p2penergy import genesis as genesis_module
 from p2penergy.beacon import HashChain
-from p2penergy.config import Config
+from p2penergy.config import Config, Role
 from p2penergy.genesis import Genesis, GenesisError
 from p2penergy.membership.certificates import load_authority
 from p2penergy.membership.errors import MembershipError
@@ -36,10 +37,6 @@ REVOCATIONS_FILE = "community.crl.pem"
 BEACON_FILE = "beacon.secret"
 LEDGER_FILE = "ledger.sqlite3"
 SNAPSHOTS_FOLDER = "snapshots"
-SEALED_FOLDER = "sealed"
-"""Where a verifier keeps what newcomers sealed to it."""
-IDENTITY_FILE = "identity.cert.pem"
-"""A newcomer's identity certificate; for verifiers only, under seal."""
 GENESIS_BYTES_MAX = 64 * 1024 * 1024
 BEACON_SECRET_BYTES = 32
 
@@ -59,7 +56,6 @@ class Device:
     tls: TlsIdentity
     identify: Identifier
     """Certificate of a link -> participant at its other end."""
-    key: DeviceKey
     authority: x509.Certificate
     revocations: RevocationFile
 
@@ -74,11 +70,6 @@ class Home(Device):
     def ledger_path(self) -> Path:
         """The store's file."""
         return self.path / LEDGER_FILE
-
-    @property
-    def sealed_path(self) -> Path:
-        """The folder of what was sealed to this node as a verifier."""
-        return self.path / SEALED_FOLDER
 
     @property
     def snapshots_path(self) -> Path:
@@ -180,7 +171,7 @@ def load_device(path: Path) -> Device:
     if member is not None and bytes.fromhex(member.public_key) != key.public_key_compressed():
         raise HomeError(f"{path / KEY_FILE} is not the key that genesis names for participant {name.hex()}")
     signer = EcdsaSigner(name, key.private_key)
-    return Device(path, config, genesis, signer, tls, identify, key, authority, revocations)
+    return Device(path, config, genesis, signer, tls, identify, authority, revocations)
 
 
 def load(path: Path) -> Home:
@@ -197,8 +188,13 @@ def load(path: Path) -> Home:
         device.signer,
         device.tls,
         device.identify,
-        device.key,
         device.authority,
         device.revocations,
         chain,
     )
+
+
+def in_role(home: Home, role: Role) -> Home:
+    """The same node in another role than that of its settings."""
+    node = structs.replace(home.config.node, role=role)
+    return replace(home, config=structs.replace(home.config, node=node))

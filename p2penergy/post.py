@@ -3,7 +3,7 @@
 Lives here: what clients say to it, and who may leave how much. Never here: what letters say (they are sealed
 to their readers), disks: a letter is posted to all validators, and one that restarts has forgotten it. Owns
 the invariants that letters take bounded memory, that nobody's letters crowd out those of others, and that a
-letter is handed to its addressee only. Implements decision 0205.
+letter is handed to its addressee only. Implements decision 0501.
 """
 
 from collections.abc import Callable

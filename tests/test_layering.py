@@ -35,7 +35,8 @@ CORE = frozenset(
 )
 
 STUDIES = ("p2penergy.market.reputation_study",)
-"""Programs that stand in a pure package and use the rest: held to none of its rules, imported by nothing."""
+"""Programs that stand in a pure package and use the rest: held to none of its rules; no pure module
+imports them."""
 
 PURE: dict[str, frozenset[str]] = {
     "p2penergy.digests": frozenset(),
@@ -49,13 +50,12 @@ PURE: dict[str, frozenset[str]] = {
         f"p2penergy.{name}" for name in ("beacon", "digests", "genesis", "messages", "score_rules")
     ),
     "p2penergy.conflicts": frozenset(["p2penergy.messages"]),
-    "p2penergy.light": CORE | {"p2penergy.consensus"},
-    "p2penergy.following": frozenset(["p2penergy.light", "p2penergy.messages"]),
-    "p2penergy.proofs": CORE | {"p2penergy.light"},
+    "p2penergy.proofs": CORE | {"p2penergy.consensus"},
     "p2penergy.consensus": CORE,
     "p2penergy.ledger": CORE | {"p2penergy.grid"},
     "p2penergy.market": CORE | {"p2penergy.grid", "p2penergy.ledger"},
     "p2penergy.post": CORE,
+    "p2penergy.agents": frozenset(["p2penergy.ledger", "p2penergy.market", "p2penergy.grid"]),
     "p2penergy.grid": frozenset(),
     "p2penergy.meters.samples": frozenset(),
     "p2penergy.meters.registers": frozenset(["p2penergy.grid", "p2penergy.meters.samples"]),

@@ -24,6 +24,8 @@ class HostsError(Exception):
 def parse_hosts(text: str, where: str) -> list[tuple[str, int]]:
     """One HOST:PORT a line; empty lines and what follows a # are passed over.
 
+    A second word is ssh's name for the machine: the file serves `p2penergy deploy`, too.
+
     Raises:
         HostsError: a line is no address, one is there twice, or there are too few or too many.
     """
@@ -33,7 +35,7 @@ def parse_hosts(text: str, where: str) -> list[tuple[str, int]]:
         if not said:
             continue
         try:
-            address = parse_address(said)
+            address = parse_address(said.partition(" ")[0])
         except ConfigError as error:
             raise HostsError(f"{where}, line {number}: {error}") from None
         if address in hosts:

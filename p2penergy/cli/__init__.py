@@ -12,11 +12,13 @@ import click
 from p2penergy.cli.errors import UserError
 
 _COMMANDS = {
+    "agent": "p2penergy.cli.agent",
     "audit": "p2penergy.cli.audit",
     "bill": "p2penergy.cli.bill",
     "ca": "p2penergy.cli.ca",
     "committee": "p2penergy.cli.committee",
     "demo": "p2penergy.cli.demo",
+    "deploy": "p2penergy.cli.deploy",
     "doctor": "p2penergy.cli.doctor",
     "export": "p2penergy.cli.portable",
     "genesis": "p2penergy.cli.about",
@@ -44,6 +46,9 @@ _COMMANDS = {
 }
 """Name of each command -> the module that holds it, under that name or `NAME_command`."""
 
+SENTENCE_CHARS_MAX = 200
+"""Of a command's first sentence in the list of all."""
+
 
 class _Lazy(click.Group):
     """A group whose commands are modules, each with a command of the same name."""
@@ -60,6 +65,18 @@ class _Lazy(click.Group):
         name = cmd_name.replace("-", "_")
         command: click.Command = getattr(module, f"{name}_command", None) or getattr(module, name)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list for `--help`, each command with its first sentence, never cut."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [
+                    (name, command.get_short_help_str(SENTENCE_CHARS_MAX))
+                    for name, command in commands
+                    if command
+                ]
+            )
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a subcommand; Ctrl-C ends any of them with a sentence, at whatever moment it comes."""

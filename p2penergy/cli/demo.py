@@ -15,7 +15,7 @@ from p2penergy import loops
 from p2penergy.cli.errors import UserError, as_user_error
 from p2penergy.client import ClientError
 from p2penergy.demo.display import Display, make_console
-from p2penergy.demo.options import DemoError, DemoOptions, check
+from p2penergy.demo.options import DemoError, DemoOptions, Market, check
 from p2penergy.demo.report import Report, write_json
 from p2penergy.demo.run import run
 from p2penergy.founding import FoundingError
@@ -131,6 +131,20 @@ def _write(report: Report, path: Path) -> None:
     "--crash", default=0, type=click.IntRange(0), metavar="K", help="Kill K validators; start one again."
 )
 @click.option(
+    "--market",
+    type=click.Choice([str(each) for each in Market]),
+    default=str(Market.BILATERAL),
+    show_default=True,
+    help="Whether neighbours agree by offers or order in the ledger's auction.",
+)
+@click.option(
+    "--bad-actors",
+    default=0,
+    type=click.IntRange(0),
+    metavar="K",
+    help="Let K households break what they promise; see who is suspended.",
+)
+@click.option(
     "--json", "json_path", type=click.Path(path_type=Path, dir_okay=False), help="Write all figures."
 )
 @click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep the ledgers there.")
@@ -143,6 +157,8 @@ def demo(
     days: int,
     data: Path | None,
     crash: int,
+    market: str,
+    bad_actors: int,
     json_path: Path | None,
     keep: Path | None,
     stay: bool,
@@ -162,6 +178,8 @@ def demo(
             days=days,
             validators=validators,
             crashes=crash,
+            market=Market(market),
+            bad_actors=bad_actors,
             base_port=base_port,
             keep=keep,
             stay=stay,

@@ -6,13 +6,15 @@ import logging
 import signal
 import sys
 from pathlib import Path
+from typing import get_args
 
 import click
 
 from p2penergy import home as homes
 from p2penergy import logs, loops
 from p2penergy.cli.errors import as_user_error
-from p2penergy.config import ConfigError
+from p2penergy.cli.homes import home_option
+from p2penergy.config import ConfigError, Role
 from p2penergy.home import Home, HomeError
 from p2penergy.node import Node, NodeHaltedError, make_mesh
 from p2penergy.operations import gateway
@@ -61,13 +63,12 @@ async def _run(home: Home, votes_lost: bool, until_stdin_closes: bool) -> None:
             await serve(node, mesh, until_stdin_closes)
 
 
-@click.command()
+@click.command(short_help="Run a node until it is told to stop.")
+@home_option
 @click.option(
-    "--home",
-    "path",
-    required=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    help="The node's folder: config.toml, genesis.json, keys, ledger.",
+    "--role",
+    type=click.Choice(get_args(Role)),
+    help="observer: follow and re-execute, sign no vote.  [default: that of the settings]",
 )
 @click.option(
     "--votes-lost",
@@ -75,9 +76,11 @@ async def _run(home: Home, votes_lost: bool, until_stdin_closes: bool) -> None:
     help="The vote store was lost: sign nothing until no vote of before can matter any more.",
 )
 @click.option("--until-stdin-closes", is_flag=True, help="End, too, when standard input is closed.")
-def start(path: Path, votes_lost: bool, until_stdin_closes: bool) -> None:
-    """Run the node of a home; prints `ready HOST:PORT` once it listens."""
+def start(home: Path, role: Role | None, votes_lost: bool, until_stdin_closes: bool) -> None:
+    """Run the node of a home until it is told to stop; prints `ready HOST:PORT` once it listens."""
     with as_user_error(HomeError, ConfigError, StoreError, TransportError, NodeHaltedError):
-        home = homes.load(path)
-        logs.switch_on(home.config.log.level, home.config.log.format)
-        loops.run(_run(home, votes_lost, until_stdin_closes))
+        opened = homes.load(home)
+        if role is not None:
+            opened = homes.in_role(opened, role)
+        logs.switch_on(opened.config.log.level, opened.config.log.format)
+        loops.run(_run(opened, votes_lost, until_stdin_closes))

@@ -9,7 +9,8 @@ from p2penergy.cli.errors import as_user_error
 from p2penergy.founding import FoundingError
 from p2penergy.genesis import ConsensusRules, GenesisError
 from p2penergy.operations import host_files
-from p2penergy.operations.testnet import COMMITTEE_MIN, NETWORK_FILE, Order, hosts_from, make, sites_of
+from p2penergy.operations.hosts import hosts_from
+from p2penergy.operations.testnet import COMMITTEE_MIN, NETWORK_FILE, Order, make, sites_of
 from p2penergy.store import StoreError
 
 
@@ -26,7 +27,7 @@ from p2penergy.store import StoreError
     "--hosts",
     required=True,
     metavar="A,B,C|FILE",
-    help="Machines, dealt out in turn; or a file with one HOST or HOST:PORT per line.",
+    help="Machines, dealt out in turn; or a file with one HOST or HOST:PORT per line (and its name for ssh).",
 )
 @click.option(
     "--out",
@@ -59,7 +60,9 @@ def testnet(
             delta_ms=delta_ms,
             committee_size_min=min(COMMITTEE_MIN, validators),
         )
-        order = Order(community, validators, meters, hosts_from(hosts), rules, gateway)
+        order = Order(
+            community, validators, meters, [host.address for host in hosts_from(hosts)], rules, gateway
+        )
         made = make(order, out)
     click.echo(f"Chain {made.genesis.chain_id.hex()}")
     folders = sorted({str(out / site.folder.parent) for site in sites_of(order)})

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from p2penergy import home as homes
+from p2penergy.demo.census import Census
 from p2penergy.demo.options import DemoOptions
 from p2penergy.demo.report import BillRow
 from p2penergy.founding import Community
@@ -35,6 +36,21 @@ def facts_of(home: Path) -> Facts:
     with contextlib.closing(Store.open(opened.ledger_path, opened.genesis.chain_id)) as store:
         ledger = open_ledger(opened, store, EcdsaChecker())
         return Facts(ledger.height, store.transaction_count(), ledger.audit_totals().is_conserved())
+
+
+def census_of(home: Path) -> Census:
+    """What became of every trade and score, block by block; raises `StoreError`, `HomeError`."""
+    opened = homes.load(home)
+    census = Census(opened.genesis.market.scores.trading_bar_ppm)
+    with contextlib.closing(Store.open(opened.ledger_path, opened.genesis.chain_id)) as store:
+        for height in range(store.tip() + 1):
+            written = store.results(height)
+            period = opened.genesis.market.first_period
+            if height:
+                ((header, _),) = store.headers(height, 1)
+                period = header.period
+            census.block(period, written.receipts, written.versions)
+    return census
 
 
 def bill_of(home: Path, options: DemoOptions, community: Community, tariffs: Tariffs) -> BillRow | None:

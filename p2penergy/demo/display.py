@@ -17,6 +17,7 @@ from rich.table import Table
 from p2penergy.demo.attacks import AttackResult
 from p2penergy.demo.replay import PeriodResult
 from p2penergy.demo.report import BillRow, Report, ValidatorRow
+from p2penergy.genesis import PPM
 from p2penergy.market.bill import billed_nano, format_money
 
 PLAIN_WIDTH = 100
@@ -71,7 +72,8 @@ class Display:
         """One settlement period is through."""
         self._traded_wh += result.traded_wh
         self._trades += result.trades
-        said = f"{self._trades:,} trades, {kwh(self._traded_wh)}"
+        counted = f"{self._trades:,} trades, " if self._trades else ""
+        said = f"{counted}{kwh(self._traded_wh)}"
         if self._progress is not None:
             self._progress.update(self._progress.task_ids[0], advance=1, at=at, said=said)
         elif done % 8 == 0:
@@ -85,6 +87,9 @@ class Display:
             self._console.print(self._bill(report.bill, report.currency))
         self._console.print(self._validators(report))
         self._console.print(self._checks(report))
+        if report.bad_actors:
+            self._console.print(self._actors(report))
+            self._console.print(self._letter(report))
         for attack in report.attacks:
             self._console.print(self._attack(attack))
         if report.kept is not None:
@@ -175,6 +180,36 @@ class Display:
         if report.periods_expected is not None:
             table.add_row("Every period traded all that was tradable", _yes(report.periods_expected))
         table.add_row("Replayed in", f"{report.replay_s:.1f} s")
+        return table
+
+    def _actors(self, report: Report) -> Table:
+        bad = [row for row in report.actors if row.suspended_start is not None]
+        table = _table(
+            f"{report.bad_actors} bad households: {len(bad)} suspended, "
+            f"{report.defaults:,} of {report.defaults + report.trades:,} trades failed by their fault"
+        )
+        for name in ("household", "what it does", "tries", "failed", "suspended at (UTC)", "score"):
+            table.add_column(name, justify="right" if name in ("tries", "failed", "score") else "left")
+        for row in report.actors:
+            table.add_row(
+                row.household,
+                f"{row.does}; last: {row.reason}" if row.reason else row.does,
+                f"{row.tries_ppm / PPM:.0%}",
+                str(row.defaults),
+                row.suspended_start or "not yet",
+                f"{row.q_ppm / PPM:.3f}",
+            )
+        wrongly = ", ".join(report.wrongly_suspended)
+        table.caption = f"[red]Honest ones suspended: {wrongly}[/red]" if wrongly else "No honest one was."
+        table.caption_justify = "left"
+        return table
+
+    def _letter(self, report: Report) -> Table:
+        table = _table("How often an honest household stands above a bad one (1: always, 0.5: a coin)")
+        table.add_column("score")
+        table.add_column("", justify="right")
+        for row in report.letter:
+            table.add_row(row.score, f"{row.auc:.3f}")
         return table
 
     def _attack(self, attack: AttackResult) -> Table:

@@ -5,18 +5,24 @@ here: the ledger; a meter believes f+1 equal replies and nothing else (CONSENSUS
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from p2penergy.client import Client, Result
 from p2penergy.founding import Community
+from p2penergy.ledger import keys
+from p2penergy.ledger.qscore import may_trade
 from p2penergy.ledger.receipts import Receipt, decode_receipt
+from p2penergy.ledger.scores import score_on
 from p2penergy.ledger.transactions import (
     Contract,
+    PlaceOrder,
     Reading,
+    Side,
     Terms,
     generate_trade_id,
     sign_contract,
+    sign_order,
     sign_reading,
     sign_terms,
     terms_bytes,
@@ -26,6 +32,8 @@ from p2penergy.market.negotiation import Negotiations
 from p2penergy.membership.identifying import Identify, identifier
 from p2penergy.messages import encode
 from p2penergy.peers import agent_of
+from p2penergy.questions import HISTORY, HISTORY_KEYS_MAX, HistoryQuestion, decode_history
+from p2penergy.score_rules import ScoreRules
 from p2penergy.signing import EcdsaChecker, Signer
 from transport import TcpMesh
 
@@ -55,6 +63,8 @@ class Household:
         self.participant_id = meter.participant_id
         self._notices: dict[bytes, asyncio.Future[Notice]] = {}
         self.latencies_ms: list[float] = []
+        self.height = 0
+        """The last block that f+1 validators told it of."""
         self._signer: Signer = meter.signer
         self.chain_id = community.genesis.chain_id
         self.negotiations = Negotiations(self.participant_id, self.chain_id)
@@ -152,13 +162,29 @@ class Household:
         expires = terms.period + CONTRACT_LIFE_PERIODS
         return sign_contract(self._signer, self.chain_id, terms, counterparty_signature, self._nonce, expires)
 
-    async def send(self, transaction: Reading | Contract) -> Receipt:
+    async def promise(self, terms: Terms, counterparty_signature: bytes) -> Receipt:
+        """Send a contract for a period to come: it expires before, so that it goes into escrow at once."""
+        self._nonce += 1
+        expires = terms.period - 1
+        return await self.send(
+            sign_contract(self._signer, self.chain_id, terms, counterparty_signature, self._nonce, expires)
+        )
+
+    async def order(self, side: Side, period: int, energy_wh: int, price: int, expires: int) -> Receipt:
+        """Send an order for a period's auction."""
+        self._nonce += 1
+        return await self.send(
+            sign_order(self._signer, self.chain_id, side, period, 0, energy_wh, price, self._nonce, expires)
+        )
+
+    async def send(self, transaction: Reading | Contract | PlaceOrder) -> Receipt:
         """Submit something signed, and wait for the receipt that f+1 validators give."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         key = transaction_id(transaction, self.chain_id)
         (result,) = await self.client.results([(key, encode(transaction))])
         self.latencies_ms.append((loop.time() - began) * 1000)
+        self.height = result.height
         return decode_receipt(result.receipt)
 
 
@@ -183,6 +209,26 @@ class Households:
     async def disconnect(self) -> None:
         """Hang up."""
         await asyncio.gather(*(h.client.stop() for h in self.by_name.values()))
+
+    async def values(self, wanted: Sequence[bytes]) -> dict[bytes, bytes | None]:
+        """What keys hold after the last block that any household was told of, as f+1 validators say."""
+        asking = max(self.by_name.values(), key=lambda h: h.height)
+        found: dict[bytes, bytes | None] = {}
+        for first in range(0, len(wanted), HISTORY_KEYS_MAX):
+            part = tuple(wanted[first : first + HISTORY_KEYS_MAX])
+            question = encode(HistoryQuestion(asking.height, 1, part))
+            pasts = decode_history(await asking.client.agreed(HISTORY, question))
+            found |= {key: past[-1].value if past else None for key, past in zip(part, pasts, strict=True)}
+        return found
+
+    async def suspended(self, names: Iterable[str], rules: ScoreRules, period: int) -> frozenset[str]:
+        """Whose score is too low to trade."""
+        ids = {name: self.by_name[name].participant_id for name in names}
+        wanted = [key(who) for who in ids.values() for key in (keys.score, keys.standing, keys.proven)]
+        get = (await self.values(wanted)).get
+        return frozenset(
+            name for name, who in ids.items() if not may_trade(rules, score_on(get, rules, who, period))
+        )
 
     def latencies_ms(self) -> list[float]:
         """From sending a transaction to f+1 equal replies, all households."""

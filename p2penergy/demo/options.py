@@ -2,15 +2,28 @@
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from enum import StrEnum
 from pathlib import Path
 
+from p2penergy.demo.misconduct import Misconduct, choose
 from p2penergy.grid.neighbourhood import Neighbourhood
 
 VALIDATORS_MIN = 1
 VALIDATORS_MAX = 31
+HONEST_MIN = 2
+"""Somebody to be wronged, and to try the paper's attacks with."""
 EPS_MS = 5
 DELTA_MS_PER_VALIDATOR = 10
 """All validators share this machine's cores: a message's way grows with their number."""
+
+
+class Market(StrEnum):
+    """How neighbours find each other."""
+
+    BILATERAL = "bilateral"
+    """By offers that one accepts."""
+    AUCTION = "auction"
+    """By orders that the ledger matches."""
 
 
 class DemoError(Exception):
@@ -26,6 +39,9 @@ class DemoOptions:
     days: int = 1
     validators: int = 4
     crashes: int = 0
+    market: Market = Market.BILATERAL
+    bad_actors: int = 0
+    """Households that do not keep what they promise."""
     base_port: int | None = None
     """First of the validators' ports; None: the system chooses free ones."""
     keep: Path | None = None
@@ -46,6 +62,11 @@ class DemoOptions:
     def alpha_ms(self) -> int:
         """Length of a slot: the shortest that CONSENSUS section 1 allows."""
         return 2 * EPS_MS + 4 * self.delta_ms
+
+    def misconduct(self) -> Misconduct:
+        """What the bad ones do, always the same."""
+        actors = choose(self.neighbourhood.households, self.bad_actors)
+        return Misconduct(self.neighbourhood, actors, self.periods()[-1])
 
     def all_days(self) -> tuple[date, ...]:
         """The local days to replay."""
@@ -79,7 +100,19 @@ def check(options: DemoOptions) -> None:
             f"--crash {options.crashes}: {options.validators} validators tolerate "
             f"{options.faults_tolerated}; {3 * options.crashes + 1} would tolerate {options.crashes}"
         )
+    _check_bad_actors(options)
     if options.base_port is not None and not 1 <= options.base_port <= 65536 - options.validators:
         raise DemoError(f"--base-port {options.base_port}: ports go from 1 to 65535")
     if options.keep is not None and options.keep.exists() and any(options.keep.iterdir()):
         raise DemoError(f"--keep {options.keep}: the folder is not empty, name a new one")
+
+
+def _check_bad_actors(options: DemoOptions) -> None:
+    most = max(len(options.neighbourhood.households) - HONEST_MIN, 0)
+    if options.bad_actors > most:
+        raise DemoError(f"--bad-actors {options.bad_actors}: from 0 to {most} are possible here")
+    if options.bad_actors and options.market is not Market.BILATERAL:
+        raise DemoError(
+            "--bad-actors goes with --market bilateral: in the auction a bid's money is put aside, so nobody "
+            "can buy without money"
+        )

@@ -59,6 +59,29 @@ class BillRow(msgspec.Struct, frozen=True, kw_only=True):
     sold_wh: int
 
 
+class ActorRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One bad household."""
+
+    household: str
+    does: str
+    tries_ppm: int
+    """In how many periods it tries, when there is somebody to try it on."""
+    defaults: int
+    suspended_start: str | None
+    """The period in which its score fell below the bar; null: not yet."""
+    reason: str
+    """Of its last default."""
+    q_ppm: int
+    """Its score at the end."""
+
+
+class LetterRow(msgspec.Struct, frozen=True, kw_only=True):
+    """How well a score tells honest households from bad ones, from 0 to 1; 0.5 is a coin."""
+
+    score: str
+    auc: float
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The whole demo."""
 
@@ -88,6 +111,17 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     latency_ms: LatencyRow
     bill: BillRow | None
     attacks: tuple[AttackResult, ...]
+    market: str = "bilateral"
+    bad_actors: int = 0
+    suspended: tuple[str, ...] = ()
+    """Names of the households whose score fell below the trading bar, honest ones too."""
+    wrongly_suspended: tuple[str, ...] = ()
+    """The honest ones among them."""
+    defaults: int = 0
+    """Trades that failed by somebody's fault, apart from the paper's attacks."""
+    actors: tuple[ActorRow, ...] = ()
+    letter: tuple[LetterRow, ...] = ()
+    """The bounded score, then Equation (2) to the letter, on the same trades."""
     replay_s: float
     kept: str | None
 
@@ -108,6 +142,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             and self.roots_equal
             and self.conserved
             and self.periods_expected is not False
+            and not self.wrongly_suspended
             and caught
         )
 

@@ -12,16 +12,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from p2penergy.config import NodeSettings
 from p2penergy.coordinator import wall_clock_ms
 from p2penergy.demo import attacks, report
 from p2penergy.demo.attacks import AttackResult
-from p2penergy.demo.closing import bill_of, facts_of
+from p2penergy.demo.auctioning import Auctioning, ahead_periods
+from p2penergy.demo.census import Census, Ended
+from p2penergy.demo.closing import bill_of, census_of, facts_of
 from p2penergy.demo.display import Display
 from p2penergy.demo.households import Households
-from p2penergy.demo.options import EPS_MS, DemoError, DemoOptions
-from p2penergy.demo.replay import PeriodResult, Replay
+from p2penergy.demo.misconduct import penniless
+from p2penergy.demo.options import EPS_MS, DemoError, DemoOptions, Market
+from p2penergy.demo.replay import Bilateral, PeriodResult, Replay
 from p2penergy.demo.report import Report
+from p2penergy.demo.verdicts import verdicts
 from p2penergy.founding import Community, Plan, address_text, found, write_home
 from p2penergy.genesis import ConsensusRules, MarketRules
 from p2penergy.grid.periods import local_time_text
@@ -57,6 +63,7 @@ def _plan(options: DemoOptions, tariffs: Tariffs) -> Plan:
     return Plan(
         community=neighbourhood.name[:64],
         households=[(h.name, h.rated_w) for h in neighbourhood.households],
+        penniless=penniless(options.misconduct().actors),
         validators=options.validators,
         consensus=ConsensusRules(
             # Slot 0 begins when the processes are up: before that there are no views to fail.
@@ -66,15 +73,21 @@ def _plan(options: DemoOptions, tariffs: Tariffs) -> Plan:
             delta_ms=options.delta_ms,
             committee_size_min=1,
         ),
-        market=MarketRules(
-            currency=tariffs.currency,
-            retail_micro_per_kwh=tariffs.retail_micro_per_kwh,
-            feed_in_micro_per_kwh=tariffs.feed_in_micro_per_kwh,
-            replay=True,
-            first_period=options.periods()[0] - 1,
-        ),
+        market=_market(options, tariffs),
         base_port=options.base_port,
     )
+
+
+def _market(options: DemoOptions, tariffs: Tariffs) -> MarketRules:
+    rules = MarketRules(
+        currency=tariffs.currency,
+        retail_micro_per_kwh=tariffs.retail_micro_per_kwh,
+        feed_in_micro_per_kwh=tariffs.feed_in_micro_per_kwh,
+        replay=True,
+    )
+    # The first orders are placed before the gate of the first period closes.
+    before = ahead_periods(rules) if options.market is Market.AUCTION else 1
+    return msgspec.structs.replace(rules, first_period=options.periods()[0] - before)
 
 
 class _Watch:
@@ -195,7 +208,13 @@ async def _replay(
         results.append(result)
         display.period(result, local_time_text(result.period, zone), len(results))
 
-    replay = Replay(options.neighbourhood, running.households, tariffs, progress)
+    parts = options.neighbourhood, running.households, progress
+    market = running.community.genesis.market
+    replay: Replay
+    if options.market is Market.AUCTION:
+        replay = Auctioning(*parts, market)
+    else:
+        replay = Bilateral(*parts, tariffs, market.scores, options.misconduct())
     began = asyncio.get_running_loop().time()
     with display.replaying(len(periods)):
         async for index in replay.run(periods):
@@ -219,7 +238,9 @@ async def _crash(options: DemoOptions, running: _Running, index: int, periods: i
 async def _attack(
     options: DemoOptions, running: _Running, currency: str, display: Display
 ) -> Sequence[AttackResult]:
-    households = sorted(options.neighbourhood.households, key=lambda h: (-h.pv_w, h.name))
+    bad = {actor.name for actor in options.misconduct().actors}
+    honest = (h for h in options.neighbourhood.households if h.name not in bad)
+    households = sorted(honest, key=lambda h: (-h.pv_w, h.name))
     if len(households) < 2:
         display.step("one household alone has nobody to attack")
         return ()
@@ -259,27 +280,16 @@ def _report(
     staged: Sequence[AttackResult],
     statuses: dict[str, dict[str, Any]],
 ) -> Report:
-    results, replay_s = replay
+    _, replay_s = replay
     neighbourhood, community = options.neighbourhood, running.community
     witness = next(v for v in running.validators.values() if v.name in statuses and not v.kills)
     facts = facts_of(witness.home)
     seen = statuses[witness.name]
-    rows = []
-    for validator in running.validators.values():
-        status = statuses.get(validator.name)
-        key = community.meters[validator.name].participant_id.hex()
-        rows.append(
-            report.ValidatorRow(
-                name=validator.name,
-                height=status["height"] if status else facts_of(validator.home).height,
-                state_root=status["state_root"] if status else "",
-                slots_led=seen["slots_by_leader"].get(key, 0),
-                blocks_led=seen["blocks_by_leader"].get(key, 0),
-                killed=validator.kills,
-                running=status is not None,
-            )
-        )
     readings = [r for p in options.periods() for r in neighbourhood.readings(p)]
+    census = census_of(witness.home)
+    results = _results(options, census)
+    names = {meter.participant_id: name for name, meter in community.meters.items()}
+    said = verdicts(census, names, options.misconduct().actors, options.periods()[-1])
     traded_wh = sum(r.traded_wh for r in results)
     consumed_wh, exported_wh = (sum(r.import_wh for r in readings), sum(r.export_wh for r in readings))
     return Report(
@@ -297,16 +307,65 @@ def _report(
         exported_wh=exported_wh,
         to_grid_wh=exported_wh - traded_wh,
         periods=report.period_rows(neighbourhood, results),
-        periods_expected=report.matches_expectations(neighbourhood, results),
+        # Whoever is left out or fails takes tradable energy with him.
+        periods_expected=(
+            None if options.bad_actors else report.matches_expectations(neighbourhood, results)
+        ),
         blocks=facts.height,
         transactions=facts.transactions,
-        validators=tuple(rows),
+        validators=_validator_rows(running, statuses, seen),
         leaders_match_equation_1=all(s["leader_mismatches"] == 0 for s in statuses.values()),
         roots_equal=len({s["state_root"] for s in statuses.values()}) == 1,
         conserved=facts.conserved,
         latency_ms=report.latency_row(running.households.latencies_ms()),
         bill=bill_of(witness.home, options, community, tariffs),
         attacks=tuple(staged),
+        market=str(options.market),
+        bad_actors=options.bad_actors,
+        suspended=said.suspended,
+        wrongly_suspended=said.wrongly_suspended,
+        defaults=said.defaults,
+        actors=said.actors,
+        letter=said.letter,
         replay_s=round(replay_s, 3),
         kept=str(options.keep) if options.keep else None,
     )
+
+
+def _validator_rows(
+    running: _Running, statuses: dict[str, dict[str, Any]], seen: dict[str, Any]
+) -> tuple[report.ValidatorRow, ...]:
+    """One per validator; who led what, as one of them saw it."""
+    rows = []
+    for validator in running.validators.values():
+        status = statuses.get(validator.name)
+        key = running.community.meters[validator.name].participant_id.hex()
+        rows.append(
+            report.ValidatorRow(
+                name=validator.name,
+                height=status["height"] if status else facts_of(validator.home).height,
+                state_root=status["state_root"] if status else "",
+                slots_led=seen["slots_by_leader"].get(key, 0),
+                blocks_led=seen["blocks_by_leader"].get(key, 0),
+                killed=validator.kills,
+                running=status is not None,
+            )
+        )
+    return tuple(rows)
+
+
+def _results(options: DemoOptions, census: Census) -> list[PeriodResult]:
+    """What each period came to, as the ledger has it."""
+    found: dict[int, list[Ended]] = {period: [] for period in options.periods()}
+    for each in census.ended:
+        if each.delivered_wh and each.for_period in found:
+            found[each.for_period].append(each)
+    return [
+        PeriodResult(
+            period,
+            sum(each.delivered_wh for each in ended),
+            sum(each.delivered_wh * each.price_micro_per_kwh for each in ended),
+            len(ended),
+        )
+        for period, ended in found.items()
+    ]

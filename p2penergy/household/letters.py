@@ -2,7 +2,7 @@
 
 Lives here: making and opening letters, leaving and collecting them at the validators. Never here: what
 offers mean (`market.negotiation`), keeping them (`offers`). Owns the invariants that what is taken for a
-member's word carries that member's signature, and that no validator can read it. Implements decision 0205.
+member's word carries that member's signature, and that no validator can read it. Implements decision 0501.
 """
 
 import asyncio

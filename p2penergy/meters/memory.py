@@ -15,8 +15,11 @@ import msgspec
 
 from p2penergy.meters.registers import Frontier
 from p2penergy.meters.samples import SourceError
+from p2penergy.store.errors import StoreError
+from p2penergy.store.lock import FileLock
 
 MEMORY_FILE = "meter.sqlite3"
+LOCK_FILE = "meter.lock"
 FILES_REMEMBERED_MAX = 10_000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS signed (
@@ -55,30 +58,30 @@ class Memory:
         """Raises `SourceError`: the file can't be used, is in use, or belongs to another chain."""
         path = folder / MEMORY_FILE
         try:
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=0.1)
-        except sqlite3.Error as error:
-            raise SourceError(f"{path} can't be opened: {error}") from None
+            self._lock = FileLock(folder / LOCK_FILE)
+        except StoreError:
+            raise SourceError(
+                f"{path} can't be used: is {folder} there, and is another `p2penergy meter` running on it?"
+            ) from None
+        self._db = sqlite3.connect(path, isolation_level=None)
         try:
-            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.execute("COMMIT")
             self._db.executescript(_SCHEMA)
             found = self._fact("chain")
             if found is None:
                 self._db.execute("INSERT INTO facts VALUES ('chain', ?)", (chain_id,))
         except sqlite3.Error as error:
-            self._db.close()
-            raise SourceError(
-                f"{path} can't be used ({error}): is another `p2penergy meter` running on this folder?"
-            ) from None
+            self.close()
+            raise SourceError(f"{path} can't be used ({error}): move it away to begin a new one") from None
         if found is not None and found != chain_id:
-            self._db.close()
+            self.close()
             raise SourceError(f"{path} is of another community: move it away to begin a new one")
 
     def close(self) -> None:
         """Let another process have it."""
         self._db.close()
+        self._lock.release()
 
     def _fact(self, name: str) -> bytes | None:
         row = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
@@ -153,3 +156,22 @@ class _Transaction:
 
     def __exit__(self, kind: object, *_: object) -> None:
         self._db.execute("COMMIT" if kind is None else "ROLLBACK")
+
+
+def read_surpluses(folder: Path, periods_max: int) -> dict[int, int]:
+    """Surplus (export less import, Wh) of the latest periods that a folder's meter signed; {} before any.
+
+    Reads beside a running meter. Raises `SourceError`: the file can't be read.
+    """
+    path = folder / MEMORY_FILE
+    if not path.exists():
+        return {}
+    try:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        try:
+            question = "SELECT period, export_wh - import_wh FROM signed ORDER BY period DESC LIMIT ?"
+            return dict(db.execute(question, (periods_max,)).fetchall())
+        finally:
+            db.close()
+    except sqlite3.Error as error:
+        raise SourceError(f"{path} can't be read: {error}") from None

@@ -81,14 +81,19 @@ def compose(nodes: Sequence[str]) -> str:
 
 
 def start_script(nodes: Sequence[str]) -> str:
-    """A script that starts every node of its folder in the background; their logs go to node.log."""
+    """A script that starts the nodes it is given, or all of its folder, in the background.
+
+    Their logs go to node.log.
+    """
     return f"""\
 #!/bin/sh
-# Starts this host's nodes in the background. P2PENERGY names the program if it is not on the PATH.
+# Starts this host's nodes in the background, or those that are named.
+# P2PENERGY names the program if it is not on the PATH.
 # To stop one: p2penergy stop --home NAME
 set -eu
 cd "$(dirname "$0")"
-for node in {" ".join(nodes)}; do
+[ $# -gt 0 ] || set -- {" ".join(nodes)}
+for node in "$@"; do
     nohup "${{P2PENERGY:-p2penergy}}" start --home "$node" >>"$node/node.log" 2>&1 </dev/null &
     echo "$node: pid $!, log $(pwd)/$node/node.log"
 done

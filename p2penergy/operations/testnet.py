@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from p2penergy.config import ConfigError, NodeSettings, parse_address
+from p2penergy.config import NodeSettings
 from p2penergy.founding import Community, FoundingError, Plan, Site, address_text, found, write_home
 from p2penergy.genesis import ConsensusRules, MarketRules, render
 from p2penergy.home import GENESIS_FILE
@@ -25,14 +25,12 @@ from p2penergy.membership.authority import Authority
 from p2penergy.membership.errors import MembershipError
 from p2penergy.operations import host_files
 
-PORT = 7440
 GATEWAY_PORT_OFFSET = 1000
 """A validator on port 7440 has its gateway on port 8440."""
 NETWORK_FILE = "network.json"
 AUTHORITY_FOLDER = "ca"
 HOSTS_FOLDER = "hosts"
 METERS_FOLDER = "meters"
-HOSTS_FILE_BYTES_MAX = 1024 * 1024
 RATED_W = 30_000
 COMMITTEE_MIN = 4
 """The smallest committee, where there are that many validators."""
@@ -51,36 +49,6 @@ class Order:
     consensus: ConsensusRules
     gateway: bool
     """Whether each validator tells its metrics on its host's loopback."""
-
-
-def hosts_from(text: str) -> list[tuple[str, int]]:
-    """Hosts from `a,b,c` or from a file with one HOST or HOST:PORT per line, `#` begins a comment.
-
-    Raises:
-        FoundingError: the file can't be read, there is no host in it, or one is no host.
-    """
-    path = Path(text)
-    try:
-        if path.is_file():
-            with path.open(encoding="utf-8") as file:
-                lines = file.read(HOSTS_FILE_BYTES_MAX).splitlines()
-            words = [line.partition("#")[0].strip() for line in lines]
-        else:
-            words = [word.strip() for word in text.split(",")]
-    except (OSError, UnicodeDecodeError) as error:
-        raise FoundingError(f"{path} can't be read: {error}") from None
-    hosts = [_host(word) for word in words if word]
-    if not hosts:
-        raise FoundingError(f"{text!r} names no host: write a,b,c or a file with one host per line")
-    return hosts
-
-
-def _host(word: str) -> tuple[str, int]:
-    bare = word if word.rpartition(":")[2].isdecimal() and not word.endswith("]") else f"{word}:{PORT}"
-    try:
-        return parse_address(bare, "host")
-    except ConfigError as error:
-        raise FoundingError(str(error)) from None
 
 
 def node_name(number: int) -> str:

@@ -84,6 +84,19 @@ class Mask:
 
 
 @dataclass(eq=False)
+class Muted:
+    """Within one slot, exactly these (message type, from, to) are dead: a mask as data."""
+
+    slot: int
+    pairs: frozenset[tuple[str, int, int]]
+
+    def apply(self, hop: Hop, delays_ms: list[int]) -> list[int]:
+        """See `Disturbance`."""
+        dead = hop.slot == self.slot and (hop.kind, hop.source, hop.target) in self.pairs
+        return [] if dead else delays_ms
+
+
+@dataclass(eq=False)
 class Partition:
     """Seats reach only seats of their own group; a seat in no group reaches everybody."""
 

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from p2penergy.simulation.dice import Dice
 from p2penergy.simulation.disk import Disk
-from p2penergy.simulation.disturbances import Delay, Duplicate, Loss, Mask, OneWay, Partition, SlowLink
+from p2penergy.simulation.disturbances import Delay, Duplicate, Loss, Mask, Muted, OneWay, Partition, SlowLink
 from p2penergy.simulation.network import Disturbance
 from p2penergy.simulation.node import FRAME_BYTES_MAX, CrashOrder, SimNode
 from p2penergy.simulation.settings import T0_MS
@@ -93,6 +93,20 @@ class Masked:
 
 
 @dataclass(frozen=True, slots=True)
+class Mute:
+    """In one slot, exactly these (type, from, to) are dead."""
+
+    slot: int
+    pairs: tuple[tuple[str, int, int], ...]
+
+    def install(self, world: World) -> None:
+        """See `Atom`."""
+        alpha_ms = world.settings.alpha_ms
+        muted = Muted(self.slot, frozenset(self.pairs))
+        _during(world, self.slot * alpha_ms, (self.slot + 1) * alpha_ms, muted)
+
+
+@dataclass(frozen=True, slots=True)
 class Storm:
     """Masks in several slots in a row: the views of one height fail in different ways."""
 
@@ -144,6 +158,24 @@ class Slow:
     def install(self, world: World) -> None:
         """See `Atom`."""
         _during(world, self.start_ms, self.end_ms, SlowLink(frozenset(self.seats), self.extra_ms))
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """One connection breaks, in the middle of a frame perhaps: what was on its way either way is lost.
+
+    A broken frame is no frame, so that nothing of it arrives; the next ones go over a new connection.
+    """
+
+    at_ms: int
+    seats: tuple[int, int]
+
+    def install(self, world: World) -> None:
+        """See `Atom`."""
+        one, other = self.seats
+        in_flight_ms = world.settings.delay_ms_max
+        cut = OneWay(frozenset({(one, other), (other, one)}))
+        _during(world, max(0, self.at_ms - in_flight_ms), self.at_ms, cut)
 
 
 @dataclass(frozen=True, slots=True)

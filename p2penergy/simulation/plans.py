@@ -25,6 +25,7 @@ from p2penergy.simulation.faults import (
     Masked,
     Noise,
     Pause,
+    Reset,
     RestartAll,
     Skew,
     Slow,
@@ -63,7 +64,20 @@ class Profile:
     settings: Settings = field(default_factory=Settings)
 
 
-_NETWORK = ("storm", "mask", "mask", "loss", "late", "double", "split", "deaf", "slow", "isolate", "noise")
+_NETWORK = (
+    "storm",
+    "mask",
+    "mask",
+    "loss",
+    "late",
+    "double",
+    "split",
+    "deaf",
+    "slow",
+    "isolate",
+    "noise",
+    "reset",
+)
 _PROCESS = ("crash", "crash", "restart_all", "pause", "lose_store", "disk_fails", "slow_disk")
 _CLOCK = ("skew", "skew", "clock_step", "drift", "freeze")
 
@@ -259,6 +273,13 @@ def _slow(draw: _Draw) -> Atom | None:
     return Slow(*draw.window(), (one, other), draw.dice.pick((80, 400, 1200)))
 
 
+def _reset(draw: _Draw) -> Atom | None:
+    if len(draw.members) < 2:
+        return None
+    one, other = draw.dice.sample(draw.members, 2)
+    return Reset(draw.dice.between(1, draw.end_ms), (one, other))
+
+
 def _isolate(draw: _Draw) -> Atom:
     return IsolateDecider(draw.dice.between(1, 3), draw.dice.between(100, 3000), draw.dice.chance(500_000))
 
@@ -363,6 +384,7 @@ _FAMILIES: dict[str, Callable[[_Draw], Atom | None]] = {
     "split": _split,
     "deaf": _deaf,
     "slow": _slow,
+    "reset": _reset,
     "isolate": _isolate,
     "hide_decider": _hide_decider,
     "noise": _noise,

@@ -17,7 +17,14 @@ from p2penergy import home as homes
 from p2penergy.config import parse_address
 from p2penergy.processes import Validator
 
-HOSTS = "192.0.2.1:7440\n# a comment\n192.0.2.2:7440  # the second\n\n192.0.2.3:7440\n[2001:db8::4]:7440\n"
+HOSTS = """\
+192.0.2.1:7440
+# a comment
+192.0.2.2:7440  # the second
+
+192.0.2.3:7440 pi@attic
+[2001:db8::4]:7440
+"""
 
 
 def test_one_address_a_line() -> None:

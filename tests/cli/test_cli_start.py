@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -100,3 +101,26 @@ def test_a_damaged_home_is_told_in_one_sentence(home: Path) -> None:
     assert (process.returncode, out) == (2, "")
     assert err.startswith("Error: ")
     assert err.count("\n") == 1
+
+
+def test_the_folder_comes_from_the_environment_and_the_role_from_the_line(
+    home: Path, founded: tuple[Path, bytes]
+) -> None:
+    """The only validator, as an observer: it says so, and no block is ever decided."""
+    command = [sys.executable, "-m", "p2penergy", "start", "--role", "observer"]
+    pipe, there = subprocess.PIPE, os.environ | {"P2PENERGY_HOME": str(home)}
+    with subprocess.Popen(command, env=there, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("ready ")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0
+    first = json.loads(err.splitlines()[0])
+    assert (first["event"], first["level"]) == ("observing", "warning")
+
+
+def test_a_role_that_does_not_exist_is_refused(home: Path) -> None:
+    with start(home, "--role", "household") as process:
+        _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 2
+    assert "'validator', 'observer'" in err

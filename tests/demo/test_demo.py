@@ -206,3 +206,34 @@ def test_validators_that_die_are_told_and_too_many_end_the_demo(data: Path, tmp_
     assert "(2 are down, 1 may be)" in err
     assert err.count("\n") == 1
     assert children(keep) == set()
+
+
+def test_the_auction_trades_as_much_and_for_any_number_of_validators(data: Path, tmp_path: Path) -> None:
+    for validators in ("1", "4"):
+        out = tmp_path / f"{validators}.json"
+        code, printed, err = run_demo(
+            data, "--market", "auction", "--validators", validators, "--json", str(out)
+        )
+        assert (code, err) == (0, ""), printed + err
+        said = figures(out)
+        assert [period["traded_wh"] for period in said["periods"]] == TRADED_WH
+        assert (said["market"], said["conserved"]) == ("auction", True)
+        assert said["trades"] == sum(period["trades"] for period in said["periods"]) > 0
+        # One price per period, and between the tariffs; all of it between neighbours.
+        assert 120_000 <= said["traded_nano"] / said["traded_wh"] <= 290_000
+
+
+def test_bad_households_are_suspended_and_told_of(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    code, printed, err = run_demo(data, "--bad-actors", "3", "--json", str(out))
+    assert (code, err) == (0, ""), printed + err
+    said = figures(out)
+    assert said["bad_actors"] == len(said["actors"]) == 3
+    assert said["suspended"] == sorted(row["household"] for row in said["actors"])
+    assert said["wrongly_suspended"] == []
+    assert said["defaults"] == sum(row["defaults"] for row in said["actors"]) > 0
+    assert said["periods_expected"] is None
+    assert said["letter"][0]["auc"] == 1
+    assert "3 bad households: 3 suspended" in printed
+    assert "No honest one was." in printed
+    assert "sells energy it does not have" in printed

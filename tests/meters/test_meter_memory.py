@@ -3,7 +3,13 @@ from pathlib import Path
 import pytest
 
 from p2penergy.meters import memory as module
-from p2penergy.meters.memory import MEMORY_FILE, Memory, ReadingState, SignedReading
+from p2penergy.meters.memory import (
+    MEMORY_FILE,
+    Memory,
+    ReadingState,
+    SignedReading,
+    read_surpluses,
+)
 from p2penergy.meters.registers import Frontier
 from p2penergy.meters.samples import SourceError
 
@@ -57,8 +63,10 @@ def test_another_chain_and_another_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / MEMORY_FILE).write_bytes(b"no database at all" * 100)
     with pytest.raises(SourceError, match="can't be used"):
         Memory(tmp_path, CHAIN)
-    with pytest.raises(SourceError, match="can't be opened"):
+    with pytest.raises(SourceError, match=r"is .* there"):
         Memory(tmp_path / "nowhere", CHAIN)
+    with pytest.raises(SourceError, match="can't be read"):
+        read_surpluses(tmp_path, 9)
 
 
 def test_the_oldest_marks_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,4 +75,12 @@ def test_the_oldest_marks_are_forgotten(tmp_path: Path, monkeypatch: pytest.Monk
     for mark in ("a", "b", "c"):
         memory.keep([], Frontier(), mark)
     assert [memory.has_mark(mark) for mark in ("a", "b", "c")] == [False, True, True]
+    memory.close()
+
+
+def test_surpluses_are_read_beside_a_running_meter(tmp_path: Path) -> None:
+    assert read_surpluses(tmp_path, 9) == {}
+    memory = Memory(tmp_path, CHAIN)
+    memory.keep([reading(7, 5), reading(8, 6), SignedReading(9, 0, 4, b"")], Frontier(), "")
+    assert read_surpluses(tmp_path, 2) == {9: 4, 8: -6}
     memory.close()

@@ -10,31 +10,14 @@ from operating_net import done, run, short_chains
 
 from p2penergy import home as homes
 from p2penergy.config import load
-from p2penergy.founding import FoundingError
 from p2penergy.membership.authority import Authority
-from p2penergy.operations.testnet import PORT, host_folder, hosts_from
+from p2penergy.operations.testnet import host_folder
 from p2penergy.store import Store
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     short_chains(monkeypatch)
-
-
-def test_hosts_come_from_a_line_or_a_file(tmp_path: Path) -> None:
-    file = tmp_path / "hosts"
-    file.write_text("# our machines\nalpha.example\n\n192.0.2.7:9000  # the old one\n[2001:db8::1]\n")
-    assert hosts_from(str(file)) == [("alpha.example", PORT), ("192.0.2.7", 9000), ("2001:db8::1", PORT)]
-    assert hosts_from("a, b:1") == [("a", PORT), ("b", 1)]
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [(",", "names no host"), ("a b", "is not HOST:PORT"), ("a:99999", "is not HOST:PORT")],
-)
-def test_what_is_no_host_is_refused(text: str, sentence: str) -> None:
-    with pytest.raises(FoundingError, match=sentence):
-        hosts_from(text)
 
 
 def test_a_host_makes_a_folder_that_any_system_takes() -> None:
@@ -53,7 +36,7 @@ def test_one_folder_per_host_with_everything_in_it(tmp_path: Path) -> None:
         *("node-1", "node-4", "start.sh", "compose.yaml", "p2penergy@.service")
     }
     assert (first / "start.sh").stat().st_mode & 0o111
-    assert "for node in node-1 node-4;" in (first / "start.sh").read_text()
+    assert "set -- node-1 node-4\n" in (first / "start.sh").read_text()
     assert "./node-4:/home/node" in (first / "compose.yaml").read_text()
     network = json.loads((out / "network.json").read_text())
     assert network["chain_id"] in said

@@ -1,5 +1,5 @@
 from p2penergy.simulation.dice import PPM, Dice
-from p2penergy.simulation.disturbances import Delay, Duplicate, Loss, Mask, OneWay, Partition, SlowLink
+from p2penergy.simulation.disturbances import Delay, Duplicate, Loss, Mask, Muted, OneWay, Partition, SlowLink
 from p2penergy.simulation.network import Hop, VirtualNetwork
 
 
@@ -34,6 +34,14 @@ def test_a_mask_kills_the_same_pairs_throughout_its_slot_and_none_in_others() ->
     assert [] in first
     assert [1] in first
     assert all(mask.apply(_hop(a, b, slot=2), [1]) == [1] for a in range(4) for b in range(4))
+
+
+def test_a_mute_kills_exactly_its_pairs_in_its_slot() -> None:
+    mute = Muted(2, frozenset({("Commit", 0, 1)}))
+    assert mute.apply(_hop(0, 1, "Commit", 2), [1]) == []
+    assert mute.apply(_hop(1, 0, "Commit", 2), [1]) == [1]
+    assert mute.apply(_hop(0, 1, "Prepare", 2), [1]) == [1]
+    assert mute.apply(_hop(0, 1, "Commit", 3), [1]) == [1]
 
 
 def test_partitions_cut_between_groups_only() -> None:

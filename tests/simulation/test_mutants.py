@@ -3,78 +3,18 @@
 Random schedules find most; the rest have a directed test in `test_directed`.
 """
 
-from collections.abc import Callable
-
 import mutants
 import pytest
-from mutants import hunt, lying
+from mutants import hunt
 
 from p2penergy.consensus.rules import Rules
-from p2penergy.simulation.plans import Plan
-
-FALSE_CHANGES = lying("false-view-change", "omitted-highest")
-FALSE_SIGNERS = lying("double-signers", "early-decision")
 
 
-def _as_drawn(plan: Plan) -> Plan:
-    return plan
-
-
-@pytest.mark.parametrize(
-    ("rules", "members", "profile", "change", "invariants"),
-    [
-        (
-            mutants.QuorumOfTwoFPlusOne,
-            6,
-            "chaos",
-            _as_drawn,
-            {"unjustified vote", "commit after PC", "certificate"},
-        ),
-        (
-            mutants.QuorumLessOne,
-            4,
-            "chaos",
-            _as_drawn,
-            {"unjustified vote", "commit after PC", "certificate"},
-        ),
-        (mutants.StrictlyMore, 4, "chaos", _as_drawn, {"justified", "progress"}),
-        (mutants.NoCertificateInViewChange, 4, "fork", FALSE_CHANGES, {"unjustified vote"}),
-        (mutants.FirstInsteadOfHighest, 4, "fork", _as_drawn, {"unjustified vote"}),
-        (mutants.ViewChangesOfOtherViews, 4, "fork", _as_drawn, {"unjustified vote"}),
-        # VIEW-CHANGEs of other heights have views of their own, so that chance hardly ever finds one that
-        # fits: the directed test in tests/consensus/test_justify.py catches that rule.
-        (mutants.ViewChangeQuorumLessOne, 4, "fork", _as_drawn, {"unjustified vote"}),
-        (mutants.DuplicateSignersInJustification, 4, "fork", lying("omitted-highest"), {"unjustified vote"}),
-        (mutants.DuplicateSignersInCertificate, 4, "byzantine", FALSE_SIGNERS, {"certificate"}),
-        (mutants.NotMonotone, 4, "chaos", _as_drawn, {"monotone"}),
-        (
-            mutants.VotesAgainAfterRestart,
-            4,
-            "restart",
-            _as_drawn,
-            {"equivocation", "one proposal", "monotone"},
-        ),
-        (mutants.FirstFromLocalCommit, 4, "chaos", _as_drawn, {"leader"}),
-        (mutants.CommitsMixedOverViews, 4, "mask", _as_drawn, {"certificate"}),
-        (mutants.NoJustificationAtAnyView, 4, "fork", _as_drawn, {"unjustified vote"}),
-        (mutants.NoTimeliness, 4, "clock", _as_drawn, {"unjustified vote", "slots"}),
-        (mutants.TimelinessOnSync, 4, "process", _as_drawn, {"catch-up"}),
-        (mutants.LeaderByStartSlot, 4, "stretch", _as_drawn, {"leader"}),
-        (mutants.NoStretch, 4, "stretch", _as_drawn, {"unjustified vote", "one proposal"}),
-        (mutants.NoParentCertificate, 4, "byzantine", lying("orphan"), {"one chain"}),
-        (mutants.CommitteeFromTheBlockItself, 4, "calm", _as_drawn, {"core invariant"}),
-        (mutants.LivePool, 4, "membership", _as_drawn, {"committee"}),
-        (mutants.RewrittenBlock, 4, "mask", _as_drawn, {"unjustified vote", "justified"}),
-        (mutants.WeakIsF, 4, "chaos", _as_drawn, {"progress"}),
-    ],
-    ids=lambda value: getattr(value, "__name__", None) if isinstance(value, type) else "",
-)
-def test_a_wrong_rule_is_caught(
-    rules: type[Rules], members: int, profile: str, change: Callable[[Plan], Plan], invariants: set[str]
-) -> None:
-    catch = hunt(rules, members, profile, 300, change=change)
+@pytest.mark.parametrize("case", mutants.CASES, ids=lambda case: case.rules.__name__)
+def test_a_wrong_rule_is_caught(case: mutants.Case) -> None:
+    catch = case.hunt(300)
     assert catch is not None, "no schedule broke an invariant"
-    assert catch.result.violation in invariants, catch.result.sentence
+    assert catch.result.violation in case.invariants, catch.result.sentence
 
 
 @pytest.mark.parametrize(

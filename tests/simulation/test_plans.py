@@ -37,6 +37,7 @@ def test_every_family_and_every_lie_is_drawn_by_some_seed() -> None:
         "Masked",
         "Noise",
         "Pause",
+        "Reset",
         "RestartAll",
         "Skew",
         "Slow",

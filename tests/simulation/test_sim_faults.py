@@ -27,9 +27,11 @@ def _run(atom: Atom) -> Run:
     [
         faults.Lossy(0, END_MS, 200_000),
         faults.Masked(2, 900_000),
+        faults.Mute(2, tuple(("PrePrepare", a, b) for a, b in EVERYWHERE)),
         faults.Storm(1, 3, 300_000),
         faults.Split(0, END_MS, ((0, 1), (2, 3))),
         faults.Deaf(0, END_MS, EVERYWHERE[:5]),
+        faults.Reset(2030, (0, 1)),
         faults.IsolateDecider(1, 1500, hears=True),
         faults.IsolateDecider(1, 1500, hears=False),
     ],

@@ -3,9 +3,9 @@
 # promtool goes into .venv/bin alone: Debian's package of it would start a Prometheus server as well.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-PATH="$PWD/.venv/bin:$PATH"
+PATH="$PWD/.venv/bin:/usr/sbin:$PATH"
 
-declare -A package=([openssl]=openssl [ip]=iproute2 [systemd-analyze]=systemd [mosquitto]=mosquitto)
+declare -A package=([openssl]=openssl [ip]=iproute2 [systemd-analyze]=systemd [mosquitto]=mosquitto [sshd]=openssh-server [rsync]=rsync [ssh]=openssh-client)
 missing=()
 for program in "${!package[@]}"; do
   command -v "$program" > /dev/null || missing+=("${package[$program]}")
@@ -15,8 +15,13 @@ can_install() { [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; }
 if can_install && { [ ${#missing[@]} -gt 0 ] || ! command -v promtool > /dev/null; }; then
   apt-get update -qq
   if [ ${#missing[@]} -gt 0 ]; then
-    # RUNLEVEL=1: Debian starts no service for a package that is installed.
-    DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -qq -y --no-install-recommends "${missing[@]}" > /dev/null || true
+    # No server is started: the tests run their own. What was there before is left as it was.
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+      printf '#!/bin/sh\nexit 101\n' > "$policy" && chmod 755 "$policy"
+      trap 'rm -f "$policy"' EXIT
+    fi
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" > /dev/null || true
   fi
   if ! command -v promtool > /dev/null; then
     folder=$(mktemp -d)
@@ -31,7 +36,7 @@ for program in "${!package[@]}" promtool; do
   command -v "$program" > /dev/null || still+=("$program")
 done
 if [ ${#still[@]} -gt 0 ]; then
-  echo "The system tests need ${still[*]}: install the Debian packages openssl, iproute2, systemd, mosquitto, prometheus." >&2
+  echo "The system tests need ${still[*]}: install the Debian packages openssl, iproute2, systemd, mosquitto, prometheus, openssh-server, openssh-client, rsync." >&2
   exit 2
 fi
 if [ "$(id -u)" != 0 ]; then

@@ -1,0 +1,15 @@
+"""The root command: every subcommand is named, with a sentence that is whole."""
+
+from __future__ import annotations
+
+from click.testing import CliRunner
+
+from p2penergy.cli import _COMMANDS, main
+
+
+def test_the_list_of_commands_cuts_no_sentence() -> None:
+    result = CliRunner().invoke(main, ["--help"])
+    assert result.exit_code == 0
+    commands = result.output.partition("Commands:")[2]
+    assert "..." not in commands
+    assert {line.split()[0] for line in commands.splitlines() if line.strip()} >= set(_COMMANDS)
