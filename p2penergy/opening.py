@@ -5,11 +5,9 @@ store. Never here: the network. Owns the invariant that a ledger rebuilt from di
 last certified header names.
 """
 
-from collections.abc import Iterable
-
 from p2penergy.genesis import Genesis
 from p2penergy.home import Home, HomeError
-from p2penergy.ledger import BLOCK_INDEX, Ledger, Version, VersionStage
+from p2penergy.ledger import Ledger, Version, versions_of
 from p2penergy.messages import encode, header_digest
 from p2penergy.signing import EcdsaChecker, SignatureChecker
 from p2penergy.snapshots.fetching import Loaded
@@ -18,11 +16,7 @@ from p2penergy.store import Base, Store
 
 def genesis_versions(genesis: Genesis) -> list[Version]:
     """What every key holds before the first block, as the store keeps it."""
-    return _versions(Ledger(genesis, EcdsaChecker()).items())
-
-
-def _versions(items: Iterable[tuple[bytes, bytes]]) -> list[Version]:
-    return [Version(key, BLOCK_INDEX, VersionStage.FINAL, value) for key, value in items]
+    return versions_of(Ledger(genesis, EcdsaChecker()).items())
 
 
 def create_store(home: Home, amnesia_slot: int | None = None) -> Store:
@@ -60,7 +54,7 @@ def install(home: Home, store: Store, loaded: Loaded) -> Store:
         header_digest(loaded.header),
         loaded.block,
         encode(loaded.certificate),
-        _versions(sorted(loaded.items.items())),
+        versions_of(sorted(loaded.items.items())),
     )
     return Store.create_from(home.ledger_path, home.genesis.chain_id, base, amnesia_slot=amnesia_slot)
 

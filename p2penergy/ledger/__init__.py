@@ -41,7 +41,7 @@ from p2penergy.ledger.receipts import (
     sentence,
 )
 from p2penergy.ledger.snapshot import Snapshot
-from p2penergy.ledger.state import BLOCK_INDEX, Version, VersionStage
+from p2penergy.ledger.state import BLOCK_INDEX, Version, VersionStage, versions_of
 from p2penergy.ledger.transactions import (
     Accusation,
     CancelOrder,
@@ -126,4 +126,5 @@ __all__ = [
     "submitter_of",
     "transaction_id",
     "verdict_words",
+    "versions_of",
 ]

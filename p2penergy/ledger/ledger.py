@@ -8,6 +8,7 @@ and the seams of CONSENSUS sections 3 and 9.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from p2penergy import beacon
 from p2penergy.blocks import Draft
@@ -65,7 +66,7 @@ class Ledger:
     @classmethod
     def restore(
         cls, genesis: Genesis, checker: SignatureChecker, height: int, items: Iterable[tuple[bytes, bytes]]
-    ) -> "Ledger":
+    ) -> Self:
         """The ledger whose state after block `height` is `items`; compare `state_root` with a header.
 
         Raises:

@@ -38,6 +38,11 @@ class Version(msgspec.Struct, frozen=True, gc=False):
     value: bytes | None
 
 
+def versions_of(items: Iterable[tuple[bytes, bytes]]) -> list[Version]:
+    """What every key of a whole state holds, as a store keeps it that begins with this state."""
+    return [Version(key, BLOCK_INDEX, VersionStage.FINAL, value) for key, value in items]
+
+
 @dataclass(frozen=True, slots=True)
 class Changes:
     """All that one block does to a state."""

@@ -1,12 +1,13 @@
 """What one simulated node would find on its disk after losing its memory.
 
 Lives here: the durable records of one node, whole commits at a time, and what can go wrong with a
-disk. Never here: files, SQLite (`p2penergy.store`). Owns the invariant that a record is here only when
+disk; `Disk` as a plain book for the judges, `StoredDisk` with the rows of the real node's store beside it.
+Never here: files, rows themselves (`p2penergy.store`). Owns the invariant that a record is here only when
 its commit was complete, so that judges can ask "was it durable first?". Stands in for CONSENSUS
 section 6.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from p2penergy.consensus.effects import (
     BlockRecord,
@@ -17,7 +18,11 @@ from p2penergy.consensus.effects import (
     ViewRecord,
     VoteRecord,
 )
+from p2penergy.consensus.errors import InvariantError
 from p2penergy.messages import Block, Certificate, VoteKind, decode_block, decode_certificate
+from p2penergy.store.errors import StoreError
+from p2penergy.store.memory import MemoryStore
+from p2penergy.store.ports import Version
 
 
 class DiskError(Exception):
@@ -66,6 +71,9 @@ class Disk:
             self.decided.append(record)
             self.blocks.add(record.digest)
 
+    def reopen(self) -> None:
+        """A process starts on it."""
+
     def holds(self, kind: VoteKind, height: int, view: int) -> bool:
         """Whether an own vote is stored."""
         return any(record.kind is kind and record.view == view for record in self._votes.get(height, ()))
@@ -92,3 +100,48 @@ class Disk:
             prepared=self._prepared.get(height),
             amnesia_slot=self.amnesia_slot,
         )
+
+
+class StoredDisk(Disk):
+    """The real node's store, SQLite in memory: what a process gets back at start comes out of its rows.
+
+    The plain book stays for the judges, and both must agree whenever a process starts.
+    """
+
+    def __init__(
+        self, chain_id: bytes, genesis_versions: Sequence[Version], amnesia_slot: int | None = None
+    ) -> None:
+        super().__init__(amnesia_slot)
+        self._store = MemoryStore(chain_id, genesis_versions=genesis_versions, amnesia_slot=amnesia_slot)
+
+    def commit(self, records: Sequence[Record]) -> None:
+        """See `Disk`.
+
+        Raises:
+            DiskError: the disk is full or its fsync fails.
+            InvariantError: a guard of the rows struck: the core asked for what no correct core asks.
+        """
+        if self.failing:
+            self._store.fail("no space left on device")
+        try:
+            self._store.persist_now(records)
+        except StoreError as error:
+            if self.failing:
+                raise DiskError(str(error)) from error
+            raise InvariantError(f"the store refuses: {error}") from error
+        super().commit(records)
+
+    def reopen(self) -> None:
+        """See `Disk`: after a failed write nothing is written until then."""
+        self._store.crash()
+
+    def restored(self) -> Restored:
+        """See `Disk`; raises `InvariantError` when rows and book differ."""
+        stored = self._store.restored()
+        if stored != super().restored():
+            raise InvariantError("the store gives back something else than was made durable")
+        return stored
+
+    def state(self) -> Iterator[tuple[bytes, bytes]]:
+        """Every key that has a value after the last decided block."""
+        return self._store.current_state()

@@ -12,7 +12,6 @@ from functools import partial
 from typing import Protocol
 
 from p2penergy.simulation.dice import Dice
-from p2penergy.simulation.disk import Disk
 from p2penergy.simulation.disturbances import Delay, Duplicate, Loss, Mask, Muted, OneWay, Partition, SlowLink
 from p2penergy.simulation.network import Disturbance
 from p2penergy.simulation.node import FRAME_BYTES_MAX, CrashOrder, SimNode
@@ -308,7 +307,7 @@ class LoseStore:
         def begin() -> None:
             world.trace.note(world.now_ms, node.name, "lost its store")
             node.crash(None)
-            node.disk = Disk(amnesia_slot=world.timetable.slot(node.now_ms()))
+            node.disk = world.new_disk(amnesia_slot=world.timetable.slot(node.now_ms()))
             node.start()
 
         world.at(T0_MS + self.at_ms, lose)

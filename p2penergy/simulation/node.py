@@ -27,7 +27,7 @@ from p2penergy.messages import (
 from p2penergy.signing import RefusedSignatureError, check_message
 from p2penergy.simulation.clients import reply_of
 from p2penergy.simulation.clocks import NodeClock
-from p2penergy.simulation.disk import Disk, DiskError
+from p2penergy.simulation.disk import DiskError
 from p2penergy.simulation.oracle import SimulatedApplication
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class SimNode:
         self.member = member
         self.name = name
         self.clock = NodeClock()
-        self.disk = Disk()
+        self.disk = world.new_disk()
         self.disk_ms = 0
         self.refused: Counter[str] = Counter()
         self.crash_order: CrashOrder | None = None
@@ -105,11 +105,9 @@ class SimNode:
             return
         self.world.trace.note(self.world.now_ms, self.name, f"starts at height {len(self.disk.decided)}")
         self.incarnation += 1
-        application = self.world.new_application(self)
-        for record in self.disk.decided:
-            application.commit(application.execute(record.outcome.draft))
-        self.application = application
-        self.replica = self.world.new_replica(self, application)
+        self.disk.reopen()
+        self.application = self.world.reopened_application(self)
+        self.replica = self.world.new_replica(self, self.application)
         self._run(lambda replica: replica.start(self.now_ms()))
 
     def crash(self, down_ms: int | None) -> None:
@@ -250,6 +248,11 @@ class SimNode:
             order = self.crash_order
             self.crash_order = None
             self.crash(order.down_ms if order is not None else None)
+        except InvariantError:
+            # The last guards, below the core; of liars and twins, only their own process ends.
+            if self.world.is_correct(self):
+                raise
+            self.crash(self.world.settings.alpha_ms)
         except DiskError:
             self.world.trace.note(self.world.now_ms, self.name, "halts: its disk failed")
             self.crash(None)

@@ -122,7 +122,10 @@ PROFILES: dict[str, Profile] = {
             "ecdsa", (*_NETWORK, "crash"), byzantine_ppm=300_000, settings=Settings(real_signatures=True)
         ),
         Profile(
-            "ledger", (*_NETWORK, *_PROCESS), byzantine_ppm=300_000, settings=Settings(application="ledger")
+            "ledger",
+            (*_NETWORK, *_PROCESS),
+            byzantine_ppm=300_000,
+            settings=Settings(application="ledger", real_store=True),
         ),
     )
 }

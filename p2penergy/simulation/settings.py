@@ -23,6 +23,8 @@ class Settings:
     application: str = "counter"
     """`counter` or `ledger`."""
     real_signatures: bool = False
+    real_store: bool = False
+    """Whether disks are the real node's store, in memory; for the ledger only, whose outcomes it keeps."""
     alpha_ms: int = 1000
     eps_ms: int = 40
     delta_ms: int = 100

@@ -10,13 +10,16 @@ from functools import partial
 from heapq import heappop, heappush
 from typing import Protocol
 
+from p2penergy.consensus.errors import InvariantError
 from p2penergy.consensus.replica import Replica
+from p2penergy.ledger import versions_of
 from p2penergy.messages import Message, decode_message
 from p2penergy.signing import Signer
 from p2penergy.simulation.arbiter import faulty_max
 from p2penergy.simulation.clients import SimClient
 from p2penergy.simulation.counter import CounterApplication, hash_chain
 from p2penergy.simulation.dice import Dice
+from p2penergy.simulation.disk import Disk, StoredDisk
 from p2penergy.simulation.households import CounterLoad, HouseholdLoad, Load, SimulatedLedger
 from p2penergy.simulation.network import VirtualNetwork
 from p2penergy.simulation.node import SimNode
@@ -83,6 +86,8 @@ class World:
         self.client = SimClient(
             self.watch.oracle, self.chain_id, settings.members, self.key_of, self.ring.checker
         )
+        ledger = self._bare_application()
+        self._genesis_versions = versions_of(ledger.items()) if isinstance(ledger, SimulatedLedger) else []
         self.nodes: list[SimNode] = []
         self._seats: dict[bytes, list[int]] = {}
         for member in members:
@@ -116,6 +121,28 @@ class World:
         if self.settings.verification and isinstance(application, CounterApplication):
             application.wants_verification = lambda height: (height + node.member) % 3 == 0
         return application
+
+    def reopened_application(self, node: SimNode) -> SimulatedApplication:
+        """The application at the node's tip: out of the store's rows, or by executing its blocks again."""
+        tip = node.disk.tip()
+        if isinstance(node.disk, StoredDisk) and tip is not None:
+            header = tip[0].header
+            ledger = SimulatedLedger.restore(
+                self.genesis, self.ring.checker, header.height, node.disk.state()
+            )
+            if ledger.state_root != header.state_root:
+                raise InvariantError(f"{node.name}: the rows of height {header.height} are another state")
+            return ledger
+        application = self.new_application(node)
+        for record in node.disk.decided:
+            application.commit(application.execute(record.outcome.draft))
+        return application
+
+    def new_disk(self, amnesia_slot: int | None = None) -> Disk:
+        """An empty disk."""
+        if not self.settings.real_store:
+            return Disk(amnesia_slot)
+        return StoredDisk(self.chain_id, self._genesis_versions, amnesia_slot)
 
     def new_replica(self, node: SimNode, application: SimulatedApplication) -> Replica:
         """The core of one incarnation of a node."""
