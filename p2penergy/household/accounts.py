@@ -66,7 +66,7 @@ async def wallet(network: Network, who: bytes) -> Wallet:
 
 async def score(network: Network, who: bytes) -> Score:
     """The score now, drift included; raises `HouseholdError` for strangers."""
-    wanted = (keys.score(who), keys.standing(who), keys.proven(who), keys.member(who), keys.TIP)
+    wanted = (keys.score(who), keys.standing(who), keys.gone(who), keys.member(who), keys.TIP)
     values = await network.values(wanted)
     _require_member(who, values)
     rules = network.device.genesis.market.scores

@@ -12,11 +12,11 @@ from p2penergy.household.errors import HouseholdError
 from p2penergy.household.reach import Network
 from p2penergy.ledger import keys, query
 from p2penergy.ledger.gate import generate_match_id
+from p2penergy.ledger.memberships import PERIOD_MAX
 from p2penergy.ledger.receipts import OrderReceipt
 from p2penergy.ledger.records import MarketRecord, OrderEnd, OrderRecord, decode_record
 from p2penergy.ledger.transactions import (
     ORDER_PLACES,
-    PERIOD_MAX,
     CancelOrder,
     PlaceOrder,
     Side,

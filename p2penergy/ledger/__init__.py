@@ -28,10 +28,12 @@ from p2penergy.ledger.memberships import (
     sign_volunteer,
     verdict_words,
 )
-from p2penergy.ledger.pool import Pool, PoolResult
+from p2penergy.ledger.pool import Pool
+from p2penergy.ledger.pool_result import PoolResult
 from p2penergy.ledger.receipts import (
     Decline,
     EvidenceReceipt,
+    MembershipReceipt,
     OrderReceipt,
     ReadingReceipt,
     Receipt,
@@ -79,6 +81,7 @@ __all__ = [
     "Leave",
     "Ledger",
     "LedgerOutcome",
+    "MembershipReceipt",
     "MembershipRequest",
     "OrderReceipt",
     "PlaceOrder",

@@ -9,10 +9,9 @@ CONSENSUS section 9.
 from p2penergy.beacon import reveals
 from p2penergy.blocks import Draft, InvalidBlockError
 from p2penergy.genesis import Genesis
-from p2penergy.ledger import keys
+from p2penergy.ledger import chains
 from p2penergy.ledger.query import Get
 from p2penergy.ledger.records import TipRecord
-from p2penergy.messages import Stage
 
 PERIOD_MS = 900_000
 
@@ -46,7 +45,7 @@ def check_header(genesis: Genesis, get: Get, height: int, tip: TipRecord, draft:
 
     Raises:
         InvalidBlockError: `wrong_height`, `wrong_stage`, `period_back`, `period_ahead`,
-            `unknown_proposer`, `wrong_reveal` or `wrong_transactions`.
+            `unknown_proposer` or `wrong_reveal`.
     """
     if draft.height != height + 1:
         raise InvalidBlockError("wrong_height", f"height {draft.height} does not follow {height}")
@@ -60,10 +59,8 @@ def check_header(genesis: Genesis, get: Get, height: int, tip: TipRecord, draft:
         raise InvalidBlockError(
             "period_ahead", f"period {draft.period} is after {latest}, the latest allowed"
         )
-    link = get(keys.beacon_tip(draft.proposer))
+    link = chains.link(get, draft.proposer, draft.height)
     if link is None:
         raise InvalidBlockError("unknown_proposer", f"{draft.proposer.hex()} has no hash chain")
     if not reveals(draft.reveal, link):
         raise InvalidBlockError("wrong_reveal", "the reveal is not the next link of the proposer's chain")
-    if draft.stage is Stage.VERIFICATION and draft.transactions:
-        raise InvalidBlockError("wrong_transactions", "readings and contracts are for validation blocks")

@@ -6,14 +6,14 @@ registered key did not sign two statements that no correct member signs both of.
 CONSENSUS section 4 and the votes of LEDGER section 6.
 
 Anybody can check evidence before proposing it, so that a block with evidence that proves nothing is invalid,
-like one with an unsigned transaction. A member on record loses its whole score: it trades no more, and is
-below the bar of every committee that is drawn by score.
+like one with an unsigned transaction. A member on record loses its whole score and its membership, for good.
 """
 
 from p2penergy.blocks import InvalidBlockError
 from p2penergy.conflicts import conflict
 from p2penergy.ledger import keys, query
 from p2penergy.ledger.context import BlockContext
+from p2penergy.ledger.departures import expel
 from p2penergy.ledger.query import Get
 from p2penergy.ledger.receipts import ACCEPTED, Decline, EvidenceReceipt, Refusal
 from p2penergy.ledger.records import EvidenceRecord, decode_integer, encode_integer, encode_record
@@ -27,28 +27,42 @@ EVIDENCE_PER_MEMBER_MAX = 16
 
 def fault(get: Get, evidence: Evidence) -> tuple[str, str] | None:
     """Why evidence proves nothing, signatures aside: a code and a sentence; None: it does if they hold."""
-    if query.member(get, evidence.sender) is None:
+    if not keys_of(get, evidence.sender):
         return "unknown_accused", f"{evidence.sender.hex()} is not a member"
     if not conflict(evidence.sender, evidence.first, evidence.second):
         return "no_conflict", "a correct member may sign both statements"
     return None
 
 
+def keys_of(get: Get, accused: bytes) -> list[bytes]:
+    """The keys that somebody signed with of late, the latest first; [] for strangers.
+
+    Leaving, or renewing its key, does not make anybody innocent.
+    """
+    member, gone = query.member(get, accused), query.gone(get, accused)
+    known = member if member is not None else gone.member if gone is not None else None
+    changes = known.changes if known is not None else ()
+    return [change.public_key for change in reversed(changes) if change.public_key is not None]
+
+
 def signature_items(get: Get, chain_id: bytes, evidence: Evidence) -> list[SignatureItem]:
-    """The two signatures of the accused; [] when it is not a member."""
-    accused = query.member(get, evidence.sender)
-    if accused is None:
-        return []
+    """The two signatures of the accused, by its latest key; [] when it never was a member."""
+    return [item for key in keys_of(get, evidence.sender)[:1] for item in _items(key, chain_id, evidence)]
+
+
+def _items(key: bytes, chain_id: bytes, evidence: Evidence) -> list[SignatureItem]:
     return [
-        (accused.public_key, side.signed_bytes(chain_id, evidence.sender), side.signature)
+        (key, side.signed_bytes(chain_id, evidence.sender), side.signature)
         for side in (evidence.first, evidence.second)
     ]
 
 
 def are_signed(get: Get, chain_id: bytes, checker: SignatureChecker, evidence: Evidence) -> bool:
-    """Whether the accused member signed both statements."""
-    items = signature_items(get, chain_id, evidence)
-    return bool(items) and all(checker.check(*item) for item in items)
+    """Whether the accused signed both statements, with one key that it had."""
+    return any(
+        all(checker.check(*item) for item in _items(key, chain_id, evidence))
+        for key in keys_of(get, evidence.sender)
+    )
 
 
 def is_proven_enough(get: Get, accused: bytes) -> bool:
@@ -76,7 +90,7 @@ def record_evidence(block: BlockContext, accusation: Accusation, transaction_id:
         where = EvidenceRecord(block.draft.height, scratch.index)
         scratch.put(answer_key(accusation), encode_record(where))
         scratch.put(keys.proven(accusation.accused), encode_integer(proven + 1))
-        block.standings.expel(accusation.accused)
+        expel(block, accusation.accused)
     code, expected, figure, *_ = refusal or ACCEPTED
     return EvidenceReceipt(
         transaction_id,

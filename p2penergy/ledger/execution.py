@@ -11,10 +11,17 @@ transaction that was accepted ever has another receipt.
 """
 
 from p2penergy.blocks import InvalidBlockError
-from p2penergy.ledger import keys, query
+from p2penergy.ledger import keys, query, verification
 from p2penergy.ledger.context import BlockContext
 from p2penergy.ledger.contracts import create_trade
 from p2penergy.ledger.evidence import record_evidence
+from p2penergy.ledger.memberships import (
+    MEMBERSHIP_TYPES,
+    JoinRequest,
+    Renewal,
+    Revocation,
+    Verdict,
+)
 from p2penergy.ledger.orders import cancel_order, place_order
 from p2penergy.ledger.readings import decide_reading
 from p2penergy.ledger.receipts import Receipt
@@ -30,7 +37,7 @@ from p2penergy.ledger.transactions import (
     parse,
     submitter_of,
 )
-from p2penergy.messages import MalformedMessageError
+from p2penergy.messages import MalformedMessageError, Stage
 
 
 def read(data: bytes, chain_id: bytes) -> Submitted:
@@ -46,9 +53,18 @@ def decide(block: BlockContext, submitted: Submitted) -> Receipt:
 
     Raises:
         InvalidBlockError: `unknown_submitter`, `bad_signature`, `answered_twice`,
-            `transaction_expired`, `expiry_too_far`, `reading_too_early` or `proves_nothing`.
+            `transaction_expired`, `expiry_too_far`, `reading_too_early`, `proves_nothing` or
+            `wrong_transactions`; and of memberships those of `verification.decide`.
     """
     transaction = submitted.transaction
+    verifies = block.draft.stage is Stage.VERIFICATION
+    if isinstance(transaction, MEMBERSHIP_TYPES) is not verifies:
+        said = "memberships are for verification blocks, and all else is for validation blocks"
+        raise InvalidBlockError("wrong_transactions", said)
+    if isinstance(transaction, MEMBERSHIP_TYPES):
+        if not isinstance(transaction, JoinRequest | Renewal | Verdict):
+            _require_answerable(block, transaction)
+        return verification.decide(block, transaction, submitted)
     submitter = submitter_of(transaction)
     member = query.member(block.scratch.get, submitter)
     if member is None:
@@ -76,7 +92,7 @@ def _require_answerable(block: BlockContext, transaction: Transaction) -> None:
         raise InvalidBlockError("transaction_expired", said)
     if isinstance(transaction, Reading):
         return
-    if not isinstance(transaction, Accusation) and expires > period + life_periods:
+    if not isinstance(transaction, Accusation | Revocation) and expires > period + life_periods:
         said = f"a transaction expires in period {expires}, too far after the block's, {period}"
         raise InvalidBlockError("expiry_too_far", said)
     if block.scratch.get(answer_key(transaction)) is not None:

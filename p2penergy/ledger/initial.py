@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from p2penergy.genesis import Genesis, GenesisError, Member
 from p2penergy.ledger import keys
 from p2penergy.ledger.block_rules import first_period
+from p2penergy.ledger.places import first_place
 from p2penergy.ledger.records import (
     MONEY_NANO_MAX,
+    KeyChange,
     MemberRecord,
     StandingRecord,
     TipRecord,
@@ -41,16 +43,34 @@ def initial_items(genesis: Genesis) -> Iterator[tuple[bytes, bytes]]:
     tip = TipRecord(first_period(genesis), genesis.consensus.first_stage)
     yield keys.TIP, encode_record(tip)
     for member in genesis.members:
-        yield from _member_items(member, genesis.market.scores, day_of(tip.period))
+        yield from _registration(member, genesis)
+        yield from _holdings(member, genesis.market.scores, day_of(tip.period))
 
 
-def _member_items(member: Member, rules: ScoreRules, day: int) -> Iterator[tuple[bytes, bytes]]:
-    who = bytes.fromhex(member.participant_id)
+def _registration(member: Member, genesis: Genesis) -> Iterator[tuple[bytes, bytes]]:
+    who, public_key = bytes.fromhex(member.participant_id), bytes.fromhex(member.public_key)
+    pseudonym = None if member.meter_pseudonym is None else bytes.fromhex(member.meter_pseudonym)
     record = MemberRecord(
-        bytes.fromhex(member.public_key), member.validator, member.verifier, member.rated_w, member.cluster
+        public_key,
+        member.validator,
+        member.verifier,
+        member.rated_w,
+        member.cluster,
+        pseudonym,
+        0,
+        (KeyChange(0, public_key),),
     )
-    volunteer = member.validator or member.verifier
     yield keys.member(who), encode_record(record)
+    yield keys.key(public_key), who
+    if pseudonym is not None:
+        yield keys.meter(pseudonym), who
+    if member.validator or member.verifier:
+        yield keys.pool(who), first_place(genesis.consensus, genesis.market.scores, record)
+
+
+def _holdings(member: Member, rules: ScoreRules, day: int) -> Iterator[tuple[bytes, bytes]]:
+    who = bytes.fromhex(member.participant_id)
+    volunteer = member.validator or member.verifier
     yield keys.score(who), encode_integer(rules.volunteer_start_ppm if volunteer else rules.start_ppm)
     # Others need none before something happens: a newcomer's score does not drift.
     if volunteer:

@@ -24,6 +24,14 @@ EVIDENCE = b"evidence/"
 PROVEN = b"proven/"
 BEACON = b"beacon/"
 BEACON_MIX = b"beacon/mix/"
+NEXT_CHAIN = b"beacon/next/"
+GONE = b"gone/"
+POOL = b"pool/"
+STAKE = b"stake/"
+METER = b"meter/"
+KEY = b"key/"
+REVOKED = b"revoked/"
+ASKED = b"asked/"
 TIP = b"chain/tip"
 TOTALS = b"chain/totals"
 VERIFICATIONS = b"chain/verifications"
@@ -39,6 +47,13 @@ _PLAIN = {
     STANDING: 20,
     PROVEN: 20,
     BEACON: 20,
+    GONE: 20,
+    POOL: 20,
+    STAKE: 20,
+    METER: 32,
+    KEY: 33,
+    REVOKED: 33,
+    ASKED: 32,
     CONTRACT: 32,
     ESCROW: 32,
     DEFAULT: 32,
@@ -157,6 +172,46 @@ def beacon_tip(participant_id: bytes) -> bytes:
     return BEACON + participant_id
 
 
+def next_chain(participant_id: bytes) -> bytes:
+    """The hash chain that takes the present one's place; gone once its first link was revealed."""
+    return NEXT_CHAIN + participant_id
+
+
+def gone(participant_id: bytes) -> bytes:
+    """Who was a member once, and is none now."""
+    return GONE + participant_id
+
+
+def pool(participant_id: bytes) -> bytes:
+    """Since when a volunteer is eligible for which committee; only of who ever volunteered."""
+    return POOL + participant_id
+
+
+def stake(newcomer: bytes) -> bytes:
+    """What verifiers staked on a newcomer; gone once it is settled."""
+    return STAKE + newcomer
+
+
+def meter(pseudonym: bytes) -> bytes:
+    """Who joined with a meter last."""
+    return METER + pseudonym
+
+
+def key(public_key: bytes) -> bytes:
+    """Who registered a public key; stays when its owner renews it or leaves."""
+    return KEY + public_key
+
+
+def revoked(public_key: bytes) -> bytes:
+    """The height at which the authority revoked a key; stays for ever."""
+    return REVOKED + public_key
+
+
+def asked(digest: bytes) -> bytes:
+    """An answered request to join or to renew, by what it asks; in the current state until it expires."""
+    return ASKED + digest
+
+
 def beacon_mix(height: int) -> bytes:
     """R_height."""
     return BEACON_MIX + _number(height)
@@ -166,6 +221,8 @@ def text(key: bytes) -> str:
     """A key as people read it, such as `period/<hex>/1648123`."""
     if key.startswith(BEACON_MIX) and len(key) == len(BEACON_MIX) + 8:
         return f"beacon/mix/{int.from_bytes(key[-8:], 'big')}"
+    if key.startswith(NEXT_CHAIN) and len(key) == len(NEXT_CHAIN) + _ID_BYTES:
+        return f"beacon/next/{key[-_ID_BYTES:].hex()}"
     if key.startswith(MARKET):
         return f"market/{int.from_bytes(key[-8:], 'big')}"
     if key.startswith(ORDER):
@@ -197,6 +254,8 @@ def parse_text(shown: str) -> bytes:
     try:
         if shown.startswith("beacon/mix/") and len(parts) == 3:
             key = beacon_mix(int(parts[2]))
+        elif shown.startswith("beacon/next/") and len(parts) == 3 and len(parts[2]) == 2 * _ID_BYTES:
+            key = next_chain(bytes.fromhex(parts[2]))
         elif prefix == EVIDENCE and len(parts) == 5 and len(parts[1]) == 2 * _ID_BYTES:
             key = evidence(bytes.fromhex(parts[1]), *(int(number) for number in parts[2:]))
         elif prefix == MARKET and len(parts) == 2:

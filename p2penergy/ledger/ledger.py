@@ -12,15 +12,19 @@ from typing import Self
 
 from p2penergy import beacon
 from p2penergy.blocks import Draft
+from p2penergy.committees import CommitteeRules, Reading, Roll
 from p2penergy.digests import merkle_root
 from p2penergy.genesis import Genesis
-from p2penergy.ledger import audit, block_rules, deferred, gate, keys, query, settlement
+from p2penergy.ledger import audit, block_rules, chains, deferred, gate, keys, query, settlement
 from p2penergy.ledger.bucket_tree import StateProof
-from p2penergy.ledger.context import BlockContext
+from p2penergy.ledger.context import BlockContext, Community
 from p2penergy.ledger.execution import decide, read
 from p2penergy.ledger.grid_check import GridCheck, grid_plan
 from p2penergy.ledger.initial import initial_items, require_in_range
+from p2penergy.ledger.membership_pool import MembershipPool
+from p2penergy.ledger.needed import Needed
 from p2penergy.ledger.open_orders import OpenOrders
+from p2penergy.ledger.places import Places
 from p2penergy.ledger.pool import Pool
 from p2penergy.ledger.receipts import encode_receipt
 from p2penergy.ledger.records import (
@@ -30,12 +34,17 @@ from p2penergy.ledger.records import (
     decode_record,
     encode_record,
 )
+from p2penergy.ledger.roster import Roster
 from p2penergy.ledger.scores import Standings
 from p2penergy.ledger.snapshot import Snapshot
+from p2penergy.ledger.standing import day_of
 from p2penergy.ledger.state import Changes, Scratch, State, Version
 from p2penergy.ledger.transactions import answer_key, concerned, parse
 from p2penergy.messages import MalformedMessageError, Stage
 from p2penergy.signing import SignatureChecker
+
+_RULES = CommitteeRules()
+_OF_MEMBERS = (keys.MEMBER, keys.POOL, keys.STAKE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +99,14 @@ class Ledger:
         self._grid = grid_plan(genesis)
         self._height = height
         self._state = State.of(items, genesis.market.transaction_life_periods)
-        self._volunteers = {stage: self._flagged(stage) for stage in Stage}
-        self.pool = Pool(self._chain_id, checker, genesis.market.transaction_life_periods, self._state.get)
+        self._roster = Roster(genesis.consensus, height, self._state.items())
+        life_periods, get = genesis.market.transaction_life_periods, self._state.get
+        key = genesis.authority_key
+        self._authority_key = None if key is None else bytes.fromhex(key)
+        memberships = MembershipPool(
+            self._chain_id, checker, life_periods, get, self._authority_key, self.verification_committee
+        )
+        self.pool = Pool(self._chain_id, checker, life_periods, get, memberships)
 
     # ---- the state -------------------------------------------------------------------------------
 
@@ -149,16 +164,21 @@ class Ledger:
         """What this node would propose now; `parent_certificate` is left to the core."""
         tip = query.tip(self.get)
         period = self._draft_period(tip.period, slot)
-        validates = tip.next_stage is Stage.VALIDATION
+        verifies, memberships = tip.next_stage is Stage.VERIFICATION, self.pool.memberships
+        if verifies:
+            transactions = memberships.select(period, bytes_max, self._verifiers(height))
+        else:
+            transactions = self.pool.select(period, bytes_max)
+        to_verify = not verifies and memberships.is_ready() and self._may_verify(height + 1)
         return Draft(
             height=height,
             slot=slot,
             proposer=proposer,
             period=period,
             stage=tip.next_stage,
-            next_stage=Stage.VALIDATION,
+            next_stage=Stage.VERIFICATION if to_verify else Stage.VALIDATION,
             reveal=reveal,
-            transactions=self.pool.select(period, bytes_max) if validates else (),
+            transactions=transactions,
             parent_certificate=None,
         )
 
@@ -171,6 +191,8 @@ class Ledger:
 
     def has_pending(self, slot: int) -> bool:
         """Whether a leader has something to propose: what was sent, or what the clock has made due."""
+        if self.pool.memberships.is_ready():
+            return True
         if self._genesis.market.replay:
             return len(self.pool) > 0
         # What is about a later period must wait for the clock: proposing nothing would not help it.
@@ -198,7 +220,10 @@ class Ledger:
         standings = Standings(scratch, market.scores, draft.period)
         book = OpenOrders(self._state)
         grid = GridCheck(self._grid, scratch.get) if self._grid else None
-        block = BlockContext(draft, scratch, self._chain_id, self._checker, market, standings, book, grid)
+        community = self._community(draft, scratch)
+        block = BlockContext(
+            draft, scratch, self._chain_id, self._checker, market, standings, book, community, grid
+        )
         mixed = beacon.mix(self.beacon(draft.height - 1), draft.reveal)
         if draft.period > tip.period:
             deferred.settle_due(block, self._state, tip.period)
@@ -207,6 +232,9 @@ class Ledger:
         settlement.drop_expired(block, self._state)
         self._write_chain(scratch, draft, tip, mixed)
         self._reward(standings, draft)
+        is_new_day = day_of(draft.period) > day_of(tip.period)
+        if is_new_day:
+            standings.return_due(self._roster.staked())
         receipts, answered = [], []
         for index, data in enumerate(draft.transactions):
             scratch.index = index
@@ -214,6 +242,8 @@ class Ledger:
             receipts.append(decide(block, submitted))
             answered.append(answer_key(submitted.transaction))
         standings.close()
+        # Scores drift from day to day without being written.
+        community.places.close(standings, self._roster.all_volunteers() if is_new_day else ())
         encoded = [encode_receipt(receipt) for receipt in receipts]
         changes = self._state.changes(scratch.values)
         return LedgerOutcome(
@@ -239,7 +269,7 @@ class Ledger:
         said = TipRecord(draft.period, draft.next_stage)
         if said != tip:
             scratch.put(keys.TIP, encode_record(said))
-        scratch.put(keys.beacon_tip(draft.proposer), draft.reveal)
+        chains.reveal(scratch, draft.proposer, draft.height, draft.reveal)
         scratch.put(keys.beacon_mix(draft.height), mixed)
         self._write_verifications(scratch, draft)
         rules = self._genesis.consensus
@@ -269,41 +299,83 @@ class Ledger:
         draft = outcome.draft
         assert draft.height == self._height + 1, "an outcome of another height is committed"
         period = self.period
+        of_members = [
+            (key, value) for key, value in outcome.changes.values.items() if key.startswith(_OF_MEMBERS)
+        ]
+        unsigned = self._without_their_key(of_members)
         self._state.apply(outcome.changes)
         self._height = draft.height
+        self._roster.apply(of_members, draft.height)
         self.pool.drop_answered(outcome.answered)
+        if unsigned:
+            self.pool.drop_of(unsigned)
         if draft.period > period:
             self.pool.drop_expired(draft.period)
+        self.pool.memberships.drop_stale(draft.period)
+
+    def _without_their_key(self, changed: Iterable[tuple[bytes, bytes | None]]) -> set[bytes]:
+        """Members whose key is theirs no more after these changes."""
+        found = set()
+        for key, value in changed:
+            if key.startswith(keys.MEMBER):
+                before = query.member(self.get, who := key.removeprefix(keys.MEMBER))
+                after = None if value is None else decode_record(MemberRecord, value)
+                if before is not None and (after is None or after.public_key != before.public_key):
+                    found.add(who)
+        return found
 
     def member_key(self, participant_id: bytes, height: int) -> bytes | None:
-        """33-byte key in the state after block `height`; None for strangers. Members are those of genesis."""
-        member = query.member(self.get, participant_id)
-        return None if member is None else member.public_key
+        """33-byte key in the state after block `height`; None for who was no member then."""
+        return query.key_at(self.get, participant_id, height)
 
     def volunteers(self, stage: Stage, height: int) -> tuple[bytes, ...]:
-        """Eligible members of a stage's pool in the state after block `height`, ascending.
-
-        Members volunteer in genesis only, so that every height has the same, the next one included:
-        its header already names a committee drawn from it where D is 0.
-        """
-        return self._volunteers[stage]
+        """Eligible members of a stage's pool in the state after block `height`, ascending."""
+        return self._roster.volunteers(stage, height)
 
     def reserves(self, stage: Stage, height: int) -> tuple[bytes, ...]:
-        """Volunteers below the bar, best scored first: none, as long as the pool is genesis'."""
-        return ()
+        """Volunteers below the bar in the state after block `height`, best scored first, then ascending."""
+        return self._roster.reserves(stage, height)
 
     def last_verification(self, height: int) -> int:
         """The last verification block at or below `height`, which is the tip's or the one below."""
         known = query.verifications(self.get)
         return known.last if known.last <= height else known.before
 
-    def _flagged(self, stage: Stage) -> tuple[bytes, ...]:
-        def volunteers(value: bytes) -> bool:
-            record = decode_record(MemberRecord, value)
-            return record.validator if stage is Stage.VALIDATION else record.verifier
+    def verification_committee(self) -> Roll:
+        """Who verifies next: newcomers seal to these members, and their verdicts count."""
+        height = self._height + 1
+        last = self.last_verification(self._height)
+        if not _RULES.serves(height, last, self._genesis.consensus.lag_blocks):
+            height = last + self._genesis.consensus.lag_blocks
+        return self._verifiers(height)
 
-        held = ((key, value) for key, value in self.items() if key.startswith(keys.MEMBER))
-        return tuple(key.removeprefix(keys.MEMBER) for key, value in held if volunteers(value))
+    def _verifiers(self, height: int) -> Roll:
+        """The verification committee of `height`, no verification block lying between the tip and it."""
+        timing, last = self._genesis.consensus, self.last_verification(self._height)
+        reading = Reading.of(timing, Stage.VERIFICATION, height, last, _RULES)
+        return Roll.read(self, timing, self._chain_id, reading, self.beacon)
+
+    def _may_verify(self, height: int) -> bool:
+        """Whether `height`, the one after the next, can be one of verification."""
+        last = self.last_verification(self._height)
+        return _RULES.serves(height, last, self._genesis.consensus.lag_blocks)
+
+    def _community(self, draft: Draft, scratch: Scratch) -> Community:
+        timing, verifies = self._genesis.consensus, draft.stage is Stage.VERIFICATION
+        known = query.verifications(self.get)
+        last = (draft.height, known.last) if verifies else (known.last, known.before)
+        needed = Needed.after(timing, draft.height, last)
+        places = Places(scratch, timing, draft.height, needed)
+        places.look_again(self._roster.coming_of_age(draft.height))
+        return Community(
+            timing=timing,
+            authority_key=self._authority_key,
+            committee=self._verifiers(draft.height) if verifies else None,
+            volunteers=self._roster.all_volunteers(),
+            busy_periods=self._state.busy_periods(),
+            needed=needed,
+            places=places,
+        )
 
     def beacon(self, height: int) -> bytes:
         """R_height; raises `LookupError` for heights that no committee depends on any more."""
@@ -316,4 +388,4 @@ class Ledger:
 
     def reveal_tip(self, participant_id: bytes) -> bytes | None:
         """The link whose preimage the participant must reveal next; None: has no chain."""
-        return self.get(keys.beacon_tip(participant_id))
+        return chains.link(self.get, participant_id, self._height + 1)

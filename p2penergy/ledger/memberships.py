@@ -222,6 +222,18 @@ MembershipTransaction = (
     JoinRequest | Renewal | Verdict | Admission | Leave | Revocation | Volunteer | RegisterChain
 )
 
+MEMBERSHIP_TYPES = (
+    JoinRequest,
+    Renewal,
+    Verdict,
+    Admission,
+    Leave,
+    Revocation,
+    Volunteer,
+    RegisterChain,
+)
+"""The same for `isinstance`."""
+
 MEMBERSHIP_KINDS: dict[type, bytes] = {
     JoinRequest: bytes([MembershipKind.JOIN_REQUEST]),
     Renewal: bytes([MembershipKind.RENEWAL]),
@@ -244,6 +256,11 @@ def request_bytes(request: MembershipRequest, chain_id: bytes) -> bytes:
 def request_digest(request: MembershipRequest, chain_id: bytes) -> bytes:
     """What verdicts name; the transaction id of the request, and of the admission that answers it."""
     return sha256(request_bytes(request, chain_id)).digest()
+
+
+def asked_digest(request: MembershipRequest) -> bytes:
+    """Under what a request counts as answered: over all it asks, whoever's chain it is signed for."""
+    return sha256(MEMBERSHIP_KINDS[type(request)] + encode(request)[:-SIGNATURE_FIELD_BYTES]).digest()
 
 
 def verdict_bytes(

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
-import msgspec
-
 from p2penergy.ledger import evidence, keys, query
+from p2penergy.ledger.membership_pool import FRAMING_BYTES, MembershipPool
+from p2penergy.ledger.memberships import MEMBERSHIP_TYPES, Revocation, Verdict
+from p2penergy.ledger.pool_result import TAKEN, PoolResult
 from p2penergy.ledger.query import Get
 from p2penergy.ledger.transactions import (
     Accusation,
@@ -40,20 +41,6 @@ POOL_BYTES_MAX = 32 * 1024 * 1024
 SUBMITTER_TRANSACTIONS_MAX = 10_000
 SUBMITTER_BYTES_MAX = 8 * 1024 * 1024
 
-_FRAMING_BYTES = 5
-"""What msgpack adds to a transaction in a block, at most."""
-
-
-class PoolResult(msgspec.Struct, frozen=True):
-    """Whether a transaction was taken; if not, which rule it broke, and a sentence for its sender."""
-
-    accepted: bool
-    code: str = ""
-    sentence: str = ""
-
-
-TAKEN = PoolResult(True)
-
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
@@ -62,6 +49,8 @@ class _Pending:
     period: int
     expires_period: int
     goes_first: bool
+    accused: bytes | None
+    """By evidence, which comes before everything else."""
 
 
 @dataclass(slots=True)
@@ -120,7 +109,16 @@ class _Share:
 class Pool:
     """Bounded, deterministic; reads the current state through `get`."""
 
-    def __init__(self, chain_id: bytes, checker: SignatureChecker, life_periods: int, get: Get) -> None:
+    def __init__(
+        self,
+        chain_id: bytes,
+        checker: SignatureChecker,
+        life_periods: int,
+        get: Get,
+        memberships: MembershipPool,
+    ) -> None:
+        """`memberships` takes what is of the verification stage."""
+        self.memberships = memberships
         self._chain_id = chain_id
         self._checker = checker
         self._life_periods = life_periods
@@ -144,6 +142,8 @@ class Pool:
         except MalformedMessageError:
             return []
         transaction = submitted.transaction
+        if isinstance(transaction, MEMBERSHIP_TYPES):
+            return self.memberships.signature_items(submitted)
         submitter = query.member(self._get, submitter_of(transaction))
         if submitter is None:
             return []
@@ -168,6 +168,8 @@ class Pool:
         if submitted is None:
             return result
         transaction = submitted.transaction
+        if isinstance(transaction, MEMBERSHIP_TYPES):
+            return self.memberships.add(data, submitted)
         member = query.member(self._get, submitter_of(transaction))
         assert member is not None, "a stranger passed the check"
         if not self._checker.check(member.public_key, submitted.signed, transaction.signature):
@@ -188,6 +190,9 @@ class Pool:
         except MalformedMessageError as error:
             return PoolResult(False, error.code, str(error)), None
         transaction = submitted.transaction
+        if isinstance(transaction, MEMBERSHIP_TYPES):
+            refusal = self._untimely(transaction) or self.memberships.refusal(transaction)
+            return (refusal, None) if refusal else (TAKEN, submitted)
         refusal = (
             self._stranger(transaction)
             or self._proves_nothing(transaction)
@@ -241,7 +246,8 @@ class Pool:
         if expires < now:
             said = f"the transaction expired in period {expires}, the ledger is at {now}"
             return PoolResult(False, "expired", said)
-        if not isinstance(transaction, Reading | Accusation) and expires > latest:
+        timeless = isinstance(transaction, Reading | Accusation | Revocation | Verdict)
+        if not timeless and expires > latest:
             said = f"the transaction expires in period {expires}, at most {latest} is taken now"
             return PoolResult(False, "expiry_too_far", said)
         return None
@@ -278,7 +284,8 @@ class Pool:
         submitter, key = submitter_of(transaction), answer_key(transaction)
         expires = last_period(transaction, self._life_periods)
         goes_first = isinstance(transaction, Reading | Accusation)
-        pending = _Pending(data, submitter, first_period(transaction), expires, goes_first)
+        accused = transaction.accused if isinstance(transaction, Accusation) else None
+        pending = _Pending(data, submitter, first_period(transaction), expires, goes_first, accused)
         self._make_room(len(data), pending.period)
         self._pending[key] = pending
         self._lanes.setdefault(pending.period, _Lane()).add(key, pending)
@@ -318,20 +325,36 @@ class Pool:
             chain.from_iterable(lane.contracts_in_turn() for lane in open_lanes),
         )
         selected: list[bytes] = []
+        expelled: set[bytes] = set()
         left_bytes = bytes_max
         for pending in ordered:
-            if pending.expires_period < period:
+            if pending.expires_period < period or pending.submitter in expelled:
                 continue
-            left_bytes -= len(pending.data) + _FRAMING_BYTES
+            left_bytes -= len(pending.data) + FRAMING_BYTES
             if left_bytes < 0 or len(selected) == BLOCK_TRANSACTIONS_MAX:
                 break
             selected.append(pending.data)
+            if pending.accused is not None:
+                # Whom the evidence ahead expels has no transaction in the rest of the block.
+                expelled.add(pending.accused)
         return tuple(selected)
 
     def drop_answered(self, answered: Iterable[bytes]) -> None:
         """Forget what a committed block answered, by its answer keys, other pending answers included."""
+        answered = list(answered)
         for key in answered:
             self._remove(key)
+        self.memberships.drop_answered(answered)
+
+    def drop_of(self, members: set[bytes]) -> None:
+        """Forget what these signed with a key that is theirs no more, and evidence against them.
+
+        Whoever still has that evidence may bring it again.
+        """
+        for key, pending in list(self._pending.items()):
+            if pending.submitter in members or pending.accused in members:
+                self._remove(key)
+        self.memberships.drop_of(members)
 
     def drop_expired(self, period: int) -> None:
         """Forget what no block of `period` or later may hold."""

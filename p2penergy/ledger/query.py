@@ -9,17 +9,22 @@ from collections.abc import Callable
 import msgspec
 
 from p2penergy.ledger import keys
+from p2penergy.ledger.needed import value_at
 from p2penergy.ledger.records import (
     BillRecord,
     ContractRecord,
     EscrowRecord,
+    GoneRecord,
     MarketRecord,
     MemberRecord,
+    NextChainRecord,
     OrderRecord,
     PacketRecord,
     PeriodRecord,
+    PoolRecord,
     PromiseRecord,
     R,
+    StakeRecord,
     TipRecord,
     TotalsRecord,
     VerificationsRecord,
@@ -59,8 +64,38 @@ def _record(get: Get, shape: type[R], key: bytes) -> R | None:
 
 
 def member(get: Get, participant_id: bytes) -> MemberRecord | None:
-    """A member's registration; None for strangers."""
+    """A present member's registration; None for strangers, and for who left or was made to."""
     return _record(get, MemberRecord, keys.member(participant_id))
+
+
+def gone(get: Get, participant_id: bytes) -> GoneRecord | None:
+    """Who was a member once; None for members and strangers."""
+    return _record(get, GoneRecord, keys.gone(participant_id))
+
+
+def key_at(get: Get, participant_id: bytes, height: int) -> bytes | None:
+    """A member's key in the state after block `height`, as far back as committees depend on it."""
+    known = member(get, participant_id)
+    if known is None:
+        left = gone(get, participant_id)
+        known = left.member if left is not None else None
+    change = value_at(known.changes, height) if known is not None else None
+    return None if change is None else change.public_key
+
+
+def pool(get: Get, participant_id: bytes) -> PoolRecord | None:
+    """A volunteer's places in the pools; None for who never volunteered."""
+    return _record(get, PoolRecord, keys.pool(participant_id))
+
+
+def stake(get: Get, newcomer: bytes) -> StakeRecord | None:
+    """What is staked on a newcomer; None for who is none, or none any more."""
+    return _record(get, StakeRecord, keys.stake(newcomer))
+
+
+def next_chain(get: Get, participant_id: bytes) -> NextChainRecord | None:
+    """The hash chain that takes the present one's place."""
+    return _record(get, NextChainRecord, keys.next_chain(participant_id))
 
 
 def score(get: Get, participant_id: bytes) -> int:

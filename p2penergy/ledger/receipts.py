@@ -15,6 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from p2penergy.grid.lindistflow import Limit, Violation
+from p2penergy.ledger.memberships import MembershipKind, VerdictCode, verdict_words
 from p2penergy.ledger.stages import Leg, StageLegs
 from p2penergy.messages import VoteKind, encode
 
@@ -56,6 +57,19 @@ class Decline(IntEnum):
     NO_SUCH_ORDER = 33
     BOOK_FULL = 34
     PROVEN_ENOUGH = 40
+    VERIFIERS_REFUSED = 50
+    ALREADY_MEMBER = 51
+    EXPELLED = 52
+    METER_JOINED = 53
+    KEY_TAKEN = 54
+    KEY_REVOKED = 55
+    NOT_A_MEMBER = 56
+    METER_CHANGED = 57
+    OPEN_BUSINESS = 58
+    LAST_VALIDATOR = 59
+    NO_CHAIN = 60
+    CHAIN_REGISTERED = 61
+    CHAIN_PENDING = 62
 
 
 class Refusal(NamedTuple):
@@ -214,7 +228,26 @@ class EvidenceReceipt(_Shape, frozen=True, tag=16, gc=False):
         return self.code is Decline.NONE
 
 
-Receipt = ReadingReceipt | TradeReceipt | GridReceipt | OrderReceipt | EvidenceReceipt
+class MembershipReceipt(_Shape, frozen=True, tag=32, gc=False):
+    """What became of a transaction of the verification stage."""
+
+    transaction_id: bytes
+    """Of an admission: the request's."""
+    code: Decline
+    expected: int
+    found: int
+    """Refused by the verifiers: how many of them, and their `VerdictCode`."""
+    participant: bytes
+    kind: MembershipKind
+    """Of an admission: the request's."""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether what was asked for holds from this block on."""
+        return self.code is Decline.NONE
+
+
+Receipt = ReadingReceipt | TradeReceipt | GridReceipt | OrderReceipt | EvidenceReceipt | MembershipReceipt
 
 _decoder: msgspec.msgpack.Decoder[Receipt] = msgspec.msgpack.Decoder(Receipt)
 
@@ -266,6 +299,23 @@ _SENTENCES: dict[Decline, _Sentence] = {
     ),
     Decline.NO_SUCH_ORDER: lambda _e, _f: "no open order stands at this place",
     Decline.NOT_NETTED: lambda _e, f: f"import and export of a period are netted, {f} Wh are on both sides",
+    Decline.VERIFIERS_REFUSED: lambda e, f: f"{e} verifiers agree that {verdict_words(VerdictCode(f))}",
+    Decline.ALREADY_MEMBER: lambda _e, f: f"this participant is a member since height {f}",
+    Decline.EXPELLED: lambda _e, f: f"this participant or its meter was expelled at height {f}, for good",
+    Decline.METER_JOINED: lambda _e, f: f"this meter joined at height {f} already, with another participant",
+    Decline.KEY_TAKEN: lambda _e, _f: "this key was registered before: make another and have it certified",
+    Decline.KEY_REVOKED: lambda _e, f: f"the authority revoked this key at height {f}",
+    Decline.NOT_A_MEMBER: lambda _e, _f: "only a member renews its certificate; others join",
+    Decline.METER_CHANGED: lambda _e, _f: "this participant joined with another meter",
+    Decline.OPEN_BUSINESS: lambda _e, f: (
+        f"a reading, an order or a contract for period {f} is open: cancel it, or leave once it is settled"
+    ),
+    Decline.LAST_VALIDATOR: lambda _e, _f: "nobody else volunteers to validate: the community would stop",
+    Decline.NO_CHAIN: lambda _e, _f: "a volunteer needs a hash chain: name its end, too",
+    Decline.CHAIN_REGISTERED: lambda _e, _f: (
+        "a hash chain is registered already: register the next one instead"
+    ),
+    Decline.CHAIN_PENDING: lambda e, f: f"the next hash chain begins at height {e}, this is {f}",
     Decline.PROVEN_ENOUGH: lambda e, f: f"{f} equivocations of this member are on record, {e} are enough",
 }
 

@@ -24,14 +24,80 @@ class Record(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     """A value of several fields: an array of fixed length."""
 
 
+class KeyChange(Record, frozen=True, gc=False):
+    """From the state after block `height` on a participant had this key, or None: was no member."""
+
+    height: int
+    public_key: bytes | None
+
+
 class MemberRecord(Record, frozen=True, gc=False):
-    """`member/ID`."""
+    """`member/ID`: a present member."""
 
     public_key: bytes
     validator: bool
     verifier: bool
     rated_w: int
     cluster: int
+    meter_pseudonym: bytes | None = None
+    joined_height: int = 0
+    """0: a member of genesis."""
+    changes: tuple[KeyChange, ...] = ()
+    """Oldest first: all that committees may still depend on."""
+
+
+class Departure(IntEnum):
+    """Why somebody is no member any more."""
+
+    LEFT = 1
+    REVOKED = 2
+    EXPELLED = 3
+
+
+class GoneRecord(Record, frozen=True, gc=False):
+    """`gone/ID`: the last registration of who is no member any more, and why."""
+
+    member: MemberRecord
+    why: Departure
+    height: int
+
+
+class PoolChange(Record, frozen=True, gc=False):
+    """From the state after block `height` on a volunteer had this place in the pools."""
+
+    height: int
+    roles: int
+    """Bits `1 << stage` of the stages that it may serve; 0: gone, too young, or volunteers no more."""
+    grade: int
+    """`ELIGIBLE`, or, below the bar, its score in hundredths."""
+
+
+class PoolRecord(Record, frozen=True, gc=False):
+    """`pool/ID`: oldest first, all that committees may still depend on."""
+
+    changes: tuple[PoolChange, ...]
+
+
+class NextChainRecord(Record, frozen=True, gc=False):
+    """`beacon/next/ID`: from block `from_height` on the member reveals this chain."""
+
+    tip: bytes
+    from_height: int
+
+
+class Stake(Record, frozen=True, gc=False):
+    """What one verifier took off its score for a newcomer."""
+
+    verifier: bytes
+    stake_ppm: int
+
+
+class StakeRecord(Record, frozen=True, gc=False):
+    """`stake/ID`: all stakes on a newcomer, the ledger's day of its join, and its trades since."""
+
+    day: int
+    trades: int
+    stakes: tuple[Stake, ...]
 
 
 class PeriodRecord(Record, frozen=True, gc=False):
@@ -219,6 +285,10 @@ _decoders: dict[type[Record], "msgspec.msgpack.Decoder[Any]"] = {
     shape: msgspec.msgpack.Decoder(shape)
     for shape in (
         MemberRecord,
+        GoneRecord,
+        PoolRecord,
+        NextChainRecord,
+        StakeRecord,
         PeriodRecord,
         PacketRecord,
         BillRecord,
@@ -262,7 +332,7 @@ def decode_integer(value: bytes | None) -> int:
 
 def expiry(key: bytes, value: bytes, life_periods: int) -> int | None:
     """Last period in which an entry is part of the current state; None: no such end."""
-    if key.startswith((keys.NONCE, keys.DEFAULT)):
+    if key.startswith((keys.NONCE, keys.DEFAULT, keys.ASKED)):
         return decode_integer(value)
     if key.startswith(keys.CONTRACT):
         return decode_record(ContractRecord, value).valid_until_period

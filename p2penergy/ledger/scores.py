@@ -8,11 +8,15 @@ A change shows at once under `q/ID`, as a version of the transaction that caused
 standing remembers goes under `standing/ID` once per block, however often its owner traded in it.
 """
 
+from collections.abc import Iterable
+
 from msgspec.structs import replace
 
-from p2penergy.ledger import keys, standing
+from p2penergy.ledger import keys, qscore, query, standing
 from p2penergy.ledger.query import Get
 from p2penergy.ledger.records import (
+    Stake,
+    StakeRecord,
     StandingRecord,
     decode_integer,
     decode_record,
@@ -39,8 +43,8 @@ def _load(get: Get, who: bytes, day: int) -> Standing:
 
 
 def score_on(get: Get, rules: ScoreRules, who: bytes, period: int) -> int:
-    """A member's score in a period, drift included; 0 for strangers and proven equivocators."""
-    if get(keys.proven(who)) is not None:
+    """A member's score in a period, drift included; 0 for strangers, and for who is no member any more."""
+    if get(keys.gone(who)) is not None:
         return 0
     day = day_of(period)
     return standing.score(rules, _load(get, who, day), day)
@@ -55,11 +59,13 @@ class Standings:
         self._period = period
         self._day = day_of(period)
         self._changed: dict[bytes, Standing] = {}
+        self.moved: set[bytes] = set()
+        """Whose score this block has changed."""
 
     def score(self, who: bytes) -> int:
         """The score now."""
         own = self._changed.get(who)
-        if own is None or self._is_expelled(who):
+        if own is None or self._scratch.get(keys.gone(who)) is not None:
             return score_on(self._scratch.get, self.rules, who, self._period)
         return standing.score(self.rules, own, self._day)
 
@@ -78,10 +84,13 @@ class Standings:
                 day=self._day,
             )
             self._keep(own, after)
+        for who in (seller, buyer):
+            self._count_trade(who)
 
     def default(self, who: bytes, x_ppm: int) -> None:
         """The side at fault loses."""
         self._keep(who, standing.after_default(self.rules, self._own(who), x_ppm, self._day))
+        self.forfeit(who)
 
     def vote(self, who: bytes, rate_ppm: int) -> None:
         """A member gains by its work on a committee."""
@@ -89,8 +98,69 @@ class Standings:
             self._keep(who, standing.after_vote(self.rules, self._own(who), rate_ppm, self._day))
 
     def expel(self, who: bytes) -> None:
-        """Take the whole score of a member against whom evidence is on record."""
+        """Take the whole score of a member against whom evidence is on record, and what is staked on it."""
         self._put_score(who, 0)
+        self.forfeit(who)
+
+    def begin(self, who: bytes) -> None:
+        """Give who joins its score: a newcomer's, and nobody more who was a member before."""
+        known = self._own(who) if self._scratch.get(keys.score(who)) is not None else None
+        self._keep(who, standing.at_join(self.rules, known, self._day))
+
+    # ---- stakes ------------------------------------------------------------------------------------
+
+    def stake(self, newcomer: bytes, verifiers: Iterable[bytes]) -> None:
+        """Verifiers put a share of their scores on a newcomer."""
+        stakes = []
+        for who in verifiers:
+            stake_ppm = qscore.stake(self.rules, self.score(who))
+            if stake_ppm:
+                self._change(who, -stake_ppm)
+                stakes.append(Stake(who, stake_ppm))
+        if stakes:
+            self._put_stake(newcomer, StakeRecord(self._day, 0, tuple(stakes)))
+
+    def return_stake(self, newcomer: bytes, *, bonus: bool) -> None:
+        """What was staked on a newcomer goes back to its verifiers; with a bonus if it was clean."""
+        record = query.stake(self._scratch.get, newcomer)
+        if record is None:
+            return
+        self.forfeit(newcomer)
+        for each in record.stakes:
+            back = qscore.stake_back(self.rules, each.stake_ppm, self.score(each.verifier))
+            self._change(each.verifier, back if bonus else min(back, each.stake_ppm))
+
+    def return_due(self, newcomers: Iterable[bytes]) -> None:
+        """On a new day: the stakes on these newcomers, as far as they have been there long enough."""
+        for newcomer in newcomers:
+            record = query.stake(self._scratch.get, newcomer)
+            if record is not None and qscore.is_stake_settled(
+                self.rules, record.trades, self._day - record.day
+            ):
+                self.return_stake(newcomer, bonus=True)
+
+    def forfeit(self, newcomer: bytes) -> None:
+        """What was staked on a newcomer is lost."""
+        key = keys.stake(newcomer)
+        if self._scratch.get(key) is not None:
+            self._scratch.put(key, None)
+
+    def _change(self, who: bytes, change_ppm: int) -> None:
+        self._keep(who, standing.after_stake(self.rules, self._own(who), change_ppm, self._day))
+
+    def _count_trade(self, newcomer: bytes) -> None:
+        record = query.stake(self._scratch.get, newcomer)
+        if record is None:
+            return
+        trades, days = record.trades + 1, self._day - record.day
+        self._put_stake(newcomer, StakeRecord(record.day, trades, record.stakes))
+        if qscore.is_stake_settled(self.rules, trades, days):
+            self.return_stake(newcomer, bonus=True)
+
+    def _put_stake(self, newcomer: bytes, record: StakeRecord) -> None:
+        self._scratch.put(keys.stake(newcomer), encode_record(record))
+
+    # ---- writing -----------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Write what the block leaves to remember."""
@@ -113,6 +183,7 @@ class Standings:
 
     def _put_score(self, who: bytes, q_ppm: int) -> None:
         value = encode_integer(q_ppm)
+        self.moved.add(who)
         if self._scratch.get(keys.score(who)) != value:
             self._scratch.put(keys.score(who), value)
 

@@ -112,3 +112,17 @@ def after_vote(rules: ScoreRules, own: Standing, rate_ppm: int, day: int) -> Sta
     gain = qscore.vote_gain(rate_ppm, own.q_ppm)
     gain = qscore.within_day(gain, own.vote_gain_ppm, rules.vote_day_max_ppm)
     return replace(own, q_ppm=own.q_ppm + gain, vote_gain_ppm=own.vote_gain_ppm + gain)
+
+
+def after_stake(rules: ScoreRules, own: Standing, change_ppm: int, day: int) -> Standing:
+    """A verifier's standing once a stake was taken off it, or has come back; it counts as activity."""
+    own = _today(rules, own, day)
+    return replace(own, q_ppm=own.q_ppm + change_ppm)
+
+
+def at_join(rules: ScoreRules, own: Standing | None, day: int) -> Standing:
+    """A new member's standing: a newcomer's score, and nobody more who was a member before."""
+    if own is None:
+        return Standing(rules.start_ppm, day)
+    own = _today(rules, own, day)
+    return replace(own, q_ppm=min(own.q_ppm, rules.start_ppm))

@@ -112,6 +112,10 @@ class State:
         """Whether `due` has any."""
         return any(number <= period for number in self._due[prefix])
 
+    def busy_periods(self) -> tuple[int, ...]:
+        """Periods with open orders or contracts in escrow, ascending."""
+        return tuple(sorted({period for waiting in self._due.values() for period in waiting}))
+
     def open_orders(self, period: int) -> int:
         """How many orders stand in a period's book."""
         return len(self._due[keys.ORDER].get(period, ()))

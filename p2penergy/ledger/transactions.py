@@ -1,9 +1,10 @@
 """Transactions: their shapes, their one encoding, what is signed, and their ids.
 
-Lives here: `Reading`, `Contract` and its `Terms`, `Accusation`, parsing, ids, and making signed ones. Never
-here: whether a transaction is accepted (`readings`, `contracts`, `evidence`). Owns the invariants that what
-is signed is a prefix of the bytes received, that it begins with tag, type and chain id, and that no id covers
-the signature that stands beside it. Implements LEDGER sections 1, 4 and 5.
+Lives here: `Reading`, `Contract` and its `Terms`, orders, `Accusation`, parsing, ids, and making signed ones.
+Never here: the shapes of the verification stage (`memberships`), whether a transaction is accepted
+(`readings`, `contracts`, `evidence`). Owns the invariants that what is signed is a prefix of the bytes
+received, that it begins with tag, type and chain id, and that no id covers the signature that stands beside
+it. Implements LEDGER sections 1, 4 and 5.
 """
 
 from dataclasses import dataclass
@@ -17,24 +18,34 @@ from msgspec import Meta
 
 from p2penergy.digests import TAG_TERMS, TAG_TRANSACTION
 from p2penergy.ledger import keys
+from p2penergy.ledger.memberships import (
+    MEMBERSHIP_KINDS,
+    PERIOD_MAX,
+    SIGNATURE_FIELD_BYTES,
+    Admission,
+    JoinRequest,
+    MembershipTransaction,
+    Period,
+    Renewal,
+    Revocation,
+    Verdict,
+    asked_digest,
+    request_bytes,
+    verdict_bytes,
+)
 from p2penergy.messages import Count, Evidence, ParticipantId, SignatureBytes, canonical, encode
 from p2penergy.signing import SIGNATURE_BYTES, Signer
 
 ENERGY_WH_MAX = 1_000_000_000
 PRICE_MICRO_PER_KWH_MAX = 1_000_000_000
-PERIOD_MAX = 2**40
 PARSED_TRANSACTIONS_MAX = 8_192
 ORDER_PLACES = 8
 """Orders that one participant can have for one period."""
 
-Period = Annotated[int, Meta(ge=0, le=PERIOD_MAX)]
 EnergyWh = Annotated[int, Meta(ge=0, le=ENERGY_WH_MAX)]
 TradedWh = Annotated[int, Meta(ge=1, le=ENERGY_WH_MAX)]
 PriceMicroPerKwh = Annotated[int, Meta(ge=0, le=PRICE_MICRO_PER_KWH_MAX)]
 Place = Annotated[int, Meta(ge=0, lt=ORDER_PLACES)]
-
-# A signature is the last field of its array: two bytes of msgpack's bin 8, and the signature.
-_SIGNATURE_FIELD_BYTES = 2 + SIGNATURE_BYTES
 
 
 class Kind(IntEnum):
@@ -163,7 +174,7 @@ class Accusation(_Shape, frozen=True, tag=int(Kind.EVIDENCE), gc=False):
         return self.evidence.sender
 
 
-Transaction = Reading | Contract | PlaceOrder | CancelOrder | Accusation
+Transaction = Reading | Contract | PlaceOrder | CancelOrder | Accusation | MembershipTransaction
 
 _KINDS: dict[type, bytes] = {
     Reading: bytes([Kind.READING]),
@@ -171,6 +182,7 @@ _KINDS: dict[type, bytes] = {
     PlaceOrder: bytes([Kind.PLACE_ORDER]),
     CancelOrder: bytes([Kind.CANCEL_ORDER]),
     Accusation: bytes([Kind.EVIDENCE]),
+    **MEMBERSHIP_KINDS,
 }
 _decoder: msgspec.msgpack.Decoder[Transaction] = msgspec.msgpack.Decoder(Transaction)
 
@@ -197,7 +209,17 @@ def parse(data: bytes, chain_id: bytes) -> Submitted:
 
 
 def _signed(transaction: Transaction, data: bytes, chain_id: bytes) -> bytes:
-    return TAG_TRANSACTION + _KINDS[type(transaction)] + chain_id + data[:-_SIGNATURE_FIELD_BYTES]
+    if isinstance(transaction, Admission):
+        return request_bytes(transaction.request, chain_id)
+    if isinstance(transaction, Verdict):
+        return verdict_bytes(
+            chain_id,
+            transaction.verifier,
+            transaction.request_digest,
+            transaction.committee_root,
+            transaction.code,
+        )
+    return TAG_TRANSACTION + _KINDS[type(transaction)] + chain_id + data[:-SIGNATURE_FIELD_BYTES]
 
 
 def signed_bytes(transaction: Transaction, chain_id: bytes) -> bytes:
@@ -221,15 +243,21 @@ def generate_trade_id(terms: Terms, chain_id: bytes) -> bytes:
 
 
 def submitter_of(transaction: Transaction) -> bytes:
-    """Who signed the transaction and answers for it."""
-    return transaction.meter if isinstance(transaction, Reading) else transaction.submitter
+    """Who signed the transaction and answers for it; of a revocation: whom it names."""
+    if isinstance(transaction, Reading):
+        return transaction.meter
+    if isinstance(transaction, Admission):
+        return transaction.request.participant_id
+    if isinstance(transaction, JoinRequest | Renewal | Revocation):
+        return transaction.participant_id
+    return transaction.verifier if isinstance(transaction, Verdict) else transaction.submitter
 
 
 def period_of(transaction: Transaction) -> int:
-    """The settlement period that the transaction is about; 0 for evidence, which is about none."""
-    if isinstance(transaction, Accusation):
-        return 0
-    return transaction.terms.period if isinstance(transaction, Contract) else transaction.period
+    """The settlement period that the transaction is about; 0 for evidence and memberships, about none."""
+    if isinstance(transaction, Reading | PlaceOrder | CancelOrder):
+        return transaction.period
+    return transaction.terms.period if isinstance(transaction, Contract) else 0
 
 
 def first_period(transaction: Transaction) -> int:
@@ -252,6 +280,14 @@ def answer_key(transaction: Transaction) -> bytes:
     if isinstance(transaction, Accusation):
         first = transaction.evidence.first
         return keys.evidence(transaction.accused, first.kind, first.height, first.view)
+    if isinstance(transaction, Admission):
+        return keys.asked(asked_digest(transaction.request))
+    if isinstance(transaction, JoinRequest | Renewal):
+        return keys.asked(asked_digest(transaction))
+    if isinstance(transaction, Revocation):
+        return keys.revoked(transaction.public_key)
+    if isinstance(transaction, Verdict):
+        raise TypeError("a verdict is answered with the request that it is about")
     return keys.nonce(transaction.submitter, transaction.nonce)
 
 
@@ -259,18 +295,18 @@ def last_period(transaction: Transaction, life_periods: int) -> int:
     """The last period in which a block may hold the transaction; its answer is remembered until then."""
     if isinstance(transaction, Reading):
         return transaction.period + life_periods
-    return PERIOD_MAX if isinstance(transaction, Accusation) else transaction.expires_period
+    if isinstance(transaction, Accusation | Revocation | Verdict):
+        return PERIOD_MAX
+    return (transaction.request if isinstance(transaction, Admission) else transaction).expires_period
 
 
 def concerned(transaction: Transaction) -> tuple[bytes, ...]:
     """Whom a reply about the transaction goes to, ascending."""
-    if isinstance(transaction, Reading):
-        return (transaction.meter,)
     if isinstance(transaction, Accusation):
         return tuple(sorted({transaction.submitter, transaction.accused}))
     if isinstance(transaction, Contract):
         return tuple(sorted({transaction.submitter, transaction.terms.seller, transaction.terms.buyer}))
-    return (transaction.submitter,)
+    return (submitter_of(transaction),)
 
 
 _UNSIGNED = bytes(SIGNATURE_BYTES)

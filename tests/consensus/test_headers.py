@@ -29,9 +29,12 @@ from p2penergy.messages import (
     header_digest,
     statement,
 )
+from p2penergy.score_rules import ScoreRules
 from p2penergy.signing import EcdsaChecker, Signer
 
 LENGTH = 12
+MARKET = MarketRules(replay=True, first_period=100, scores=ScoreRules(committee_bar_ppm=0))
+"""Whatever its households do, the committee stays."""
 Certified = tuple[Header, Certificate]
 
 
@@ -68,7 +71,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Known:
         patch.setattr(module, "HashChain", lambda secret: HashChain(secret, 64))
     timing = ConsensusRules(t0_ms=0, alpha_ms=1000, eps_ms=10, delta_ms=100, committee_size_min=1)
     households = [(f"H{number}", 0) for number in range(6)]
-    plan = Plan("Header Road", households, 4, timing, MarketRules(replay=True, first_period=100))
+    plan = Plan("Header Road", households, 4, timing, MARKET)
     community = found(plan, Path(tmp_path_factory.mktemp("chain")))
     chain = LongChain(community)
     headers = [

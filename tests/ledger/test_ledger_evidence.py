@@ -13,7 +13,7 @@ from village import Village
 from p2penergy.blocks import InvalidBlockError
 from p2penergy.ledger import Decline, EvidenceReceipt, keys, query, sentence, sign_accusation
 from p2penergy.ledger.evidence import EVIDENCE_PER_MEMBER_MAX
-from p2penergy.ledger.records import EvidenceRecord, decode_integer, decode_record
+from p2penergy.ledger.records import Departure, EvidenceRecord, decode_integer, decode_record
 from p2penergy.messages import Evidence, SignedStatement, VoteKind, encode
 
 ACCUSED, WITNESS = 1, 3
@@ -28,10 +28,10 @@ def said(village: Village, who: int, digest: bytes, chain_id: bytes | None = Non
     return replace(statement, signature=village.signers[who].sign(signed))
 
 
-def proof(village: Village, **other: Any) -> Evidence:
+def proof(village: Village, who: int = ACCUSED, **other: Any) -> Evidence:
     """Two COMMITs of the accused in one view."""
-    sides = (said(village, ACCUSED, digest, **other) for digest in (b"a" * 32, b"b" * 32))
-    return Evidence(village.ids[ACCUSED], *sides)
+    sides = (said(village, who, digest, **other) for digest in (b"a" * 32, b"b" * 32))
+    return Evidence(village.ids[who], *sides)
 
 
 def submitted(village: Village, evidence: Evidence, by: int = WITNESS) -> bytes:
@@ -54,12 +54,28 @@ def test_evidence_is_on_record_and_costs_the_whole_score() -> None:
     assert village.ledger.audit_totals().is_conserved()
 
 
-def test_who_is_on_record_trades_no_more() -> None:
+def test_who_is_on_record_is_no_member_any_more_and_trades_with_nobody() -> None:
     village = Village()
     village.block(village.reading(ACCUSED, export_wh=500), village.reading(4, import_wh=500))
-    trade = village.contract(ACCUSED, 4, 100)
-    receipts = village.block(submitted(village, proof(village)), trade)
-    assert receipts[1].code is Decline.SCORE_TOO_LOW
+    evidence = submitted(village, proof(village))
+    with pytest.raises(InvalidBlockError) as refused:
+        village.block(evidence, village.contract(ACCUSED, 4, 100))
+    assert refused.value.code == "unknown_submitter"
+    receipts = village.block(evidence, village.contract(ACCUSED, 4, 100, by_seller=False))
+    assert receipts[1].code is Decline.UNKNOWN_PARTY
+    who = village.ids[ACCUSED]
+    assert village.ledger.member_key(who, village.ledger.height) is None
+    assert query.gone(village.ledger.get, who).why is Departure.EXPELLED  # type: ignore[union-attr]
+
+
+def test_a_leader_leaves_out_what_its_evidence_makes_invalid() -> None:
+    village = Village()
+    village.block(village.reading(4, import_wh=500))
+    for transaction in (village.reading(ACCUSED, export_wh=500), submitted(village, proof(village))):
+        assert village.ledger.pool.add(transaction).accepted
+    assert len(village.propose().receipts) == 1
+    assert not village.ledger.pool.check(village.reading(ACCUSED, export_wh=500)).accepted
+    assert len(village.ledger.pool) == 0
 
 
 def test_a_member_may_accuse_itself_and_anybody_may_accuse() -> None:

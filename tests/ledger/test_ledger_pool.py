@@ -306,7 +306,8 @@ def test_two_pools_with_one_past_select_alike() -> None:
 
 def test_the_pool_reads_the_state_as_it_is_now() -> None:
     village = Village()
-    apart = Pool(village.chain_id, village.checker, 96, village.ledger.get)
+    memberships = village.ledger.pool.memberships
+    apart = Pool(village.chain_id, village.checker, 96, village.ledger.get, memberships)
     raw = village.reading(1, export_wh=5)
     assert apart.check(raw).accepted
     village.block(raw)

@@ -50,10 +50,10 @@ def test_a_declined_trade_has_no_legs() -> None:
 
 @pytest.mark.parametrize("code", Decline)
 def test_every_code_has_a_sentence(code: Decline) -> None:
-    of_reading = ReadingReceipt(bytes(32), code, 41, 42, bytes(20), 5, 0, 11)
+    of_reading = ReadingReceipt(bytes(32), code, 41, 12, bytes(20), 5, 0, 11)
     who = bytes(20)
     of_trade = TradeReceipt(
-        bytes(32), code, 41, 42, TradeStage.EXECUTION, 1, 0, who, bytes(32), who, who, 5, 6, ()
+        bytes(32), code, 41, 12, TradeStage.EXECUTION, 1, 0, who, bytes(32), who, who, 5, 6, ()
     )
     if code is Decline.NONE:
         assert sentence(of_trade) == sentence(of_reading) == "accepted"

@@ -13,7 +13,10 @@ def block_on(village: Village) -> BlockContext:
     scratch = Scratch(village.ledger._state)
     standings = Standings(scratch, market.scores, draft.period)
     book = OpenOrders(village.ledger._state)
-    return BlockContext(draft, scratch, village.chain_id, village.checker, market, standings, book, None)
+    community = village.ledger._community(draft, scratch)
+    return BlockContext(
+        draft, scratch, village.chain_id, village.checker, market, standings, book, community, None
+    )
 
 
 def test_holdings_are_what_the_three_have_now() -> None:

@@ -72,25 +72,27 @@ def a_genesis(
     rules: dict[str, Any],
     member: dict[str, Any],
     grid: GridRules | msgspec.UnsetType = msgspec.UNSET,
+    authority_key: str | None = None,
 ) -> Genesis:
     """Every member with a wallet; the first ones, as many as there are chains, validate."""
     members = []
     for number, signer in enumerate(signers):
         volunteers = number < len(chains)
-        entry = Member(
-            participant_id=signer.participant_id.hex(),
-            public_key=signer.public_key.hex(),
-            validator=volunteers,
-            verifier=volunteers and number % 2 == 0,
-            beacon_tip=chains[number].tip.hex() if volunteers else None,
-            **({"wallet_nano": WALLET_NANO} | member),
-        )
-        members.append(entry)
+        entry: dict[str, Any] = {
+            "participant_id": signer.participant_id.hex(),
+            "public_key": signer.public_key.hex(),
+            "validator": volunteers,
+            "verifier": volunteers and number % 2 == 0,
+            "beacon_tip": chains[number].tip.hex() if volunteers else None,
+            "wallet_nano": WALLET_NANO,
+        }
+        members.append(Member(**(entry | member)))
     timing = {"t0_ms": 0, "alpha_ms": 1000, "eps_ms": 10, "delta_ms": 100} | rules
     return Genesis(
         community="Village",
         consensus=ConsensusRules(**timing),
         market=MarketRules(**({"replay": True, "first_period": 100, "scores": NO_REWARDS} | market)),
+        authority_key=authority_key,
         members=tuple(members),
         grid=grid,
     )
@@ -123,7 +125,16 @@ class Village:
         self.signers = [QuickSigner(number) for number in range(members)]
         self.ids = [signer.participant_id for signer in self.signers]
         self.chains = [HashChain(b"%d" % number, LINKS) for number in range(validators)]
-        self.genesis = a_genesis(self.signers, self.chains, market or {}, rules or {}, member or {}, grid)
+        self.authority = QuickSigner(9_999)
+        self.genesis = a_genesis(
+            self.signers,
+            self.chains,
+            market or {},
+            rules or {},
+            member or {},
+            grid,
+            self.authority.public_key.hex(),
+        )
         self.chain_id = self.genesis.chain_id
         self.checker = checker or QuickChecker()
         self.ledger = Ledger(self.genesis, self.checker)

@@ -29,8 +29,11 @@ from p2penergy.messages import (
     decode_block,
     decode_certificate,
 )
+from p2penergy.score_rules import ScoreRules
 
 LENGTH = 30
+MARKET = MarketRules(replay=True, first_period=100, scores=ScoreRules(committee_bar_ppm=0))
+"""Whatever its households do, the committee stays."""
 EVERY = 10
 LINKS = 64
 
@@ -61,7 +64,7 @@ class Made:
 def make(folder: Path, length: int = LENGTH, every: int = EVERY, community: str = "Snow Road") -> Made:
     timing = ConsensusRules(t0_ms=0, alpha_ms=1000, eps_ms=10, delta_ms=100, committee_size_min=1)
     households = [(f"H{number}", 0) for number in range(6)]
-    plan = Plan(community, households, 4, timing, MarketRules(replay=True, first_period=100))
+    plan = Plan(community, households, 4, timing, MARKET)
     founded = found(plan, folder)
     chain = LongChain(founded)
     made = Made(founded, [], [], {})
