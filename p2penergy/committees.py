@@ -154,22 +154,19 @@ class Roll:
     ) -> "Roll":
         """The set of one committee; `beacon_of` answers for the block under way, too."""
         stage, height = reading.stage, reading.keys_height
-        pool = registry.volunteers(stage, reading.pool_height)
+        drawn = pool = registry.volunteers(stage, reading.pool_height)
         if len(pool) > timing.committee_size_max:
-            pool = selected(
-                _seed(chain_id, reading, beacon_of),
-                _clusters_seed(chain_id, reading, beacon_of),
-                pool,
-                timing.committee_size_max,
-            )
-        keys = [(who, key) for who in pool if (key := registry.member_key(who, height)) is not None]
+            clusters_seed = _clusters_seed(chain_id, reading, beacon_of)
+            seed = _seed(chain_id, reading, beacon_of)
+            drawn = selected(seed, clusters_seed, pool, timing.committee_size_max)
+        keys = {who: key for who in drawn if (key := registry.member_key(who, height)) is not None}
         if len(keys) < timing.committee_size_min:
-            for who in registry.reserves(stage, reading.pool_height):
+            rest = () if drawn is pool else shuffled(clusters_seed, pool)
+            for who in (*rest, *registry.reserves(stage, reading.pool_height)):
                 key = registry.member_key(who, height)
-                if key is not None and len(keys) < timing.committee_size_min:
-                    keys.append((who, key))
-            keys.sort()
-        return _roll(tuple(keys))
+                if key is not None and who not in drawn and len(keys) < timing.committee_size_min:
+                    keys[who] = key
+        return cls.of(keys)
 
 
 @lru_cache(maxsize=_DRAWS_REMEMBERED)

@@ -7,7 +7,7 @@ signatures were not checked. Implements CONSENSUS section 1.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Generic, Protocol, TypeVar
@@ -89,6 +89,24 @@ class EcdsaSigner:
         """64 bytes r || s."""
         r, s = decode_dss_signature(self._key.sign(message, _DETERMINISTIC))
         return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+
+class RenewedSigner:
+    """A member that has had more than one key: a committee's votes are signed with the key it registers."""
+
+    def __init__(self, newest: Signer, by_key: Mapping[bytes, Signer]) -> None:
+        """`by_key`: every key that a committee may still know the member by, the newest one too."""
+        self.participant_id = newest.participant_id
+        self._newest = newest
+        self._by_key = by_key
+
+    def sign(self, message: bytes) -> bytes:
+        """64 bytes with the newest key."""
+        return self._newest.sign(message)
+
+    def under(self, public_key: bytes) -> Signer | None:
+        """Who signs so that this key checks it; None: the key is not held."""
+        return self._by_key.get(public_key)
 
 
 def public_key_bytes(key: ec.EllipticCurvePublicKey) -> bytes:

@@ -33,6 +33,7 @@ from p2penergy.messages import (
 from p2penergy.signing import (
     EcdsaChecker,
     RefusedSignatureError,
+    RenewedSigner,
     SignatureItem,
     Verified,
     certificate_items,
@@ -455,3 +456,21 @@ def test_a_sync_response_is_left_to_the_chain() -> None:
     # Its signers may be members that only its own earlier blocks bring in.
     message = SyncResponse(9, (Decided(b"block", CC),))
     assert check(message, {}.get).message is message
+
+
+def test_a_renewed_member_signs_with_the_newest_key_or_as_it_is_known() -> None:
+    class Named:
+        def __init__(self, name: bytes) -> None:
+            self.participant_id, self._name = b"p" * 20, name
+
+        def sign(self, message: bytes) -> bytes:
+            return self._name + message
+
+    old, new = Named(b"old "), Named(b"new ")
+    signer = RenewedSigner(new, {b"k1": old, b"k2": new})
+    assert signer.participant_id == new.participant_id
+    assert signer.sign(b"m") == b"new m"
+    known = signer.under(b"k1")
+    assert known is not None
+    assert known.sign(b"m") == b"old m"
+    assert signer.under(b"k3") is None

@@ -53,17 +53,21 @@ def panel_of(genesis: Genesis, members: Members, beacon_of: BeaconOf, seat: Seat
         return beacon.seed(genesis.chain_id, height, seat.stage, beacon_of(height - lag))
 
     pool_height = max(0, draw - lag - max(rules.settle_blocks, 1))
-    pool = list(members.volunteers(seat.stage, pool_height))
+    drawn = pool = list(members.volunteers(seat.stage, pool_height))
+    others: list[bytes] = []
     if len(pool) > rules.committee_size_max:
-        pool = _sampled(seed(draw), digest(TAG_CLUSTERS, seed(epoch)), pool, rules.committee_size_max)
+        by_clusters = mix_up(pool, words_of(digest(TAG_CLUSTERS, seed(epoch))))
+        drawn = _sampled(seed(draw), by_clusters, rules.committee_size_max)
+        others = [who for who in by_clusters if who not in drawn]
+    others.extend(members.reserves(seat.stage, pool_height))
     # Who left in the block that names the committee, or later, still counts: its proposer knew R.
     known_at = max(0, seat.height - lag - 1)
     keys: dict[bytes, bytes] = {}
-    for who in pool:
+    for who in drawn:
         key = members.member_key(who, known_at)
         if key is not None:
             keys[who] = key
-    for who in members.reserves(seat.stage, pool_height):
+    for who in others:
         if len(keys) >= rules.committee_size_min:
             break
         key = members.member_key(who, known_at)
@@ -73,9 +77,8 @@ def panel_of(genesis: Genesis, members: Members, beacon_of: BeaconOf, seat: Seat
     return Panel(tuple(order), keys)
 
 
-def _sampled(seed: bytes, clusters_seed: bytes, pool: list[bytes], places: int) -> list[bytes]:
-    """Clusters by the epoch's seed, then clusters and members in them by the draw's."""
-    mixed = mix_up(pool, words_of(clusters_seed))
+def _sampled(seed: bytes, mixed: list[bytes], places: int) -> list[bytes]:
+    """Of a pool that the epoch mixed: clusters, and members in them, by the draw's seed."""
     clusters = isqrt(len(mixed))
     left = {number: mixed[number::clusters] for number in range(clusters)}
     numbers, words = list(left), words_of(seed)

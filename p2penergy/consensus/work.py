@@ -40,7 +40,7 @@ from p2penergy.messages import (
     VoteKind,
     encode,
 )
-from p2penergy.signing import Signer
+from p2penergy.signing import RenewedSigner, Signer
 
 PROPOSED_SLOTS_REMEMBERED = 64
 PEERS_ANSWERED_MAX = 1024
@@ -100,7 +100,16 @@ class Work:
     @property
     def may_sign(self) -> bool:
         """Member, and not bound by a lost vote store (CONSENSUS section 6)."""
-        return self.is_member and (self.amnesia_slot is None or self.chain.tip_slot > 1 + self.amnesia_slot)
+        if self.amnesia_slot is not None and self.chain.tip_slot <= 1 + self.amnesia_slot:
+            return False
+        return self.is_member and self._signer_here is not None
+
+    @property
+    def _signer_here(self) -> Signer | None:
+        """With the key that the working height's committee knows this node by; None: it is not held."""
+        if not isinstance(self._signer, RenewedSigner):
+            return self._signer
+        return self._signer.under(self.chain.committee.keys[self.me])
 
     def leads(self, view: int) -> bool:
         """Whether this node is leader(h, view)."""
@@ -135,13 +144,14 @@ class Work:
 
     def sign(self, vote: V) -> V:
         """Sign, remember and persist an own message; the caller sends it in the same step."""
-        if not self.may_sign:
+        signer = self._signer_here if self.may_sign else None
+        if signer is None:
             raise InvariantError("a node that may not sign at this height signs")
         kind = kind_of(vote)
         if self.instance.signed.get(kind, vote.view) is not None:
             raise InvariantError(f"a second {kind.name} in view {vote.view} of height {vote.height}")
         chain_id = self.rules.signed_chain(self.chain.chain_id)
-        signed = msgspec.structs.replace(vote, signature=self._signer.sign(vote.signed_bytes(chain_id)))
+        signed = msgspec.structs.replace(vote, signature=signer.sign(vote.signed_bytes(chain_id)))
         self.instance.signed.add(kind, signed)
         self.persist(
             VoteRecord(

@@ -1,7 +1,7 @@
 """A tiny replicated state machine: it counts, and its members can come and go.
 
 Lives here: the smallest `ports.Application` that still has everything consensus depends on: pending
-transactions, a state root, two pools of volunteers with history, the beacon. Never here: energy or
+transactions, a state root, members with history, the beacon. Never here: energy or
 money; runs that need those use the real ledger. Owns the invariant that a transaction executes at
 most once. Implements the seams of CONSENSUS sections 3 and 9.
 """
@@ -19,19 +19,19 @@ from p2penergy.digests import merkle_root
 from p2penergy.genesis import Genesis
 from p2penergy.messages import Evidence, Stage
 from p2penergy.signing import Signer
+from p2penergy.simulation import roster
+from p2penergy.simulation.roster import Roster
 
 PERIOD_SLOTS = 4
 CHAIN_LINKS = 64
 ADD = b"add "
-JOIN = b"join"
-LEAVE = b"quit"
-_KINDS = (ADD, JOIN, LEAVE)
+_KINDS = (ADD, *roster.KINDS)
 _BODY_BYTES = 8
 _KIND_BYTES = 4
 
 
 def transaction(kind: bytes, number: int) -> bytes:
-    """Twelve bytes: add the number, or let member `number` join or leave the committee's pool."""
+    """Twelve bytes: add the number, or change something about member `number` (`roster`)."""
     return kind + number.to_bytes(_BODY_BYTES, "big")
 
 
@@ -49,7 +49,7 @@ class CounterOutcome:
     receipts: Sequence[bytes]
     receipts_root: bytes
     state_root: bytes
-    pool: tuple[bytes, ...]
+    roster: Roster
 
 
 class CounterApplication:
@@ -57,16 +57,13 @@ class CounterApplication:
 
     def __init__(self, genesis: Genesis) -> None:
         self._rules = genesis.consensus
-        self._keys = {bytes.fromhex(m.participant_id): bytes.fromhex(m.public_key) for m in genesis.members}
         self._tips = {
             bytes.fromhex(m.participant_id): bytes.fromhex(m.beacon_tip)
             for m in genesis.members
             if m.beacon_tip is not None
         }
-        self._verifiers = tuple(
-            sorted(bytes.fromhex(m.participant_id) for m in genesis.members if m.verifier)
-        )
-        self._pools = [tuple(sorted(bytes.fromhex(m.participant_id) for m in genesis.members if m.validator))]
+        self._rosters = [Roster.of(genesis)]
+        """By height."""
         self._beacons = [beacon.origin(genesis.chain_id)]
         self._verifications = [0]
         """By height: the last verification block up to there."""
@@ -132,15 +129,17 @@ class CounterApplication:
             InvalidBlockError: wrong height, stage, period or reveal, a repeated or unknown transaction.
         """
         self._check(draft)
-        pool = self._pools[-1]
+        members = self._rosters[-1]
         receipts = []
         for raw in draft.transactions:
-            pool, answer = self._apply(pool, raw)
-            receipts.append(raw + answer)
+            kind, number = raw[:_KIND_BYTES], int.from_bytes(raw[_KIND_BYTES:], "big")
+            changed = members if kind == ADD else members.apply(kind, number)
+            receipts.append(raw + (b" no" if changed is members and kind != ADD else b" ok"))
+            members = changed
         root = sha256(
             b"".join((self._root, draft.proposer, draft.slot.to_bytes(8, "big"), *receipts))
         ).digest()
-        return CounterOutcome(draft, tuple(receipts), merkle_root(receipts), root, pool)
+        return CounterOutcome(draft, tuple(receipts), merkle_root(receipts), root, members)
 
     def _check(self, draft: Draft) -> None:
         tip = self._tips.get(draft.proposer)
@@ -156,18 +155,6 @@ class CounterApplication:
         if tip is None or not beacon.reveals(draft.reveal, tip):
             raise InvalidBlockError("reveal", "not the preimage of the proposer's tip")
 
-    def _apply(self, pool: tuple[bytes, ...], raw: bytes) -> tuple[tuple[bytes, ...], bytes]:
-        kind, number = raw[:_KIND_BYTES], int.from_bytes(raw[_KIND_BYTES:], "big")
-        if kind == ADD:
-            return pool, b" ok"
-        known = sorted(self._keys)
-        who = known[number % len(known)]
-        if kind == JOIN and who not in pool:
-            return tuple(sorted((*pool, who))), b" ok"
-        if kind == LEAVE and who in pool and len(pool) > self._rules.committee_size_min:
-            return tuple(member for member in pool if member != who), b" ok"
-        return pool, b" no"
-
     def commit(self, outcome: object) -> None:
         """Make an outcome of `execute` permanent."""
         assert isinstance(outcome, CounterOutcome), "an outcome of another application"
@@ -175,7 +162,7 @@ class CounterApplication:
         self._root, self._period, self._next_stage = outcome.state_root, draft.period, draft.next_stage
         self._tips[draft.proposer] = draft.reveal
         self._beacons.append(beacon.mix(self._beacons[-1], draft.reveal))
-        self._pools.append(outcome.pool)
+        self._rosters.append(outcome.roster)
         is_verification = draft.stage is Stage.VERIFICATION
         self._verifications.append(draft.height if is_verification else self._verifications[-1])
         for raw in draft.transactions:
@@ -183,16 +170,16 @@ class CounterApplication:
             self._pending.pop(raw, None)
 
     def member_key(self, participant_id: bytes, height: int) -> bytes | None:
-        """Key of a member, in the pool or not."""
-        return self._keys.get(participant_id)
+        """Key of who is a member after block `height`, in the pool or not."""
+        return self._rosters[height].present.get(participant_id)
 
     def volunteers(self, stage: Stage, height: int) -> tuple[bytes, ...]:
         """The stage's pool after block `height`, ascending."""
-        return self._verifiers if stage is Stage.VERIFICATION else self._pools[height]
+        return self._rosters[height].pools[stage]
 
     def reserves(self, stage: Stage, height: int) -> tuple[bytes, ...]:
-        """A counter knows no scores."""
-        return ()
+        """Members who do not volunteer."""
+        return self._rosters[height].reserves(stage)
 
     def last_verification(self, height: int) -> int:
         """The last verification block at or below `height`."""

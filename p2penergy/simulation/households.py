@@ -21,8 +21,9 @@ from p2penergy.ledger import (
 )
 from p2penergy.messages import Evidence, encode
 from p2penergy.signing import Signer
-from p2penergy.simulation.counter import ADD, JOIN, LEAVE, transaction
+from p2penergy.simulation.counter import ADD, transaction
 from p2penergy.simulation.dice import Dice
+from p2penergy.simulation.roster import KINDS
 
 MEMBERSHIP_PPM = 800_000
 EXPORT_WH = 900
@@ -68,7 +69,7 @@ class Load(Protocol):
 
 
 class CounterLoad:
-    """Numbers to add; with `membership`, members who join and leave."""
+    """Numbers to add; with `membership`, members who join, leave and renew."""
 
     def __init__(self, dice: Dice, members: int, membership: bool) -> None:
         self._dice = dice
@@ -81,7 +82,7 @@ class CounterLoad:
         self._number += 1
         if self._membership and self._dice.chance(MEMBERSHIP_PPM):
             who = self._dice.below(self._members) + self._number * self._members
-            return transaction(self._dice.pick((JOIN, LEAVE)), who)
+            return transaction(self._dice.pick(KINDS), who)
         return transaction(ADD, self._number)
 
 

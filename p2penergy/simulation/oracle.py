@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from p2penergy import beacon
+from p2penergy.audit.leaders import Panel
+from p2penergy.audit.panels import Seat, panel_of
 from p2penergy.blocks import Draft, InvalidBlockError
 from p2penergy.consensus.ports import Application, Outcome
 from p2penergy.genesis import Genesis
@@ -17,6 +20,7 @@ from p2penergy.messages import (
     Block,
     Certificate,
     Evidence,
+    Header,
     Stage,
     VoteKind,
     certificate_digest,
@@ -79,6 +83,7 @@ class Oracle:
         self._checker = checker
         self._chain_id = genesis.chain_id
         self.timetable = Timetable(genesis.consensus)
+        self._panels: dict[int, Panel] = {}
         self._committees: dict[int, frozenset[bytes]] = {}
         self.chain: list[Decided] = []
         self._receipts: list[tuple[bytes, ...]] = []
@@ -113,16 +118,45 @@ class Oracle:
         """Who decides a height at most one above the tip."""
         known = self._committees.get(height)
         if known is None:
-            known = self._members(self.stage(height), height)
-            self._committees[height] = known
+            known = self._committees[height] = frozenset(self.panel(height).members)
         return known
 
-    def _members(self, stage: Stage, height: int) -> frozenset[bytes]:
-        """Small networks only: nobody is left out by lot, so the draw's order does not matter."""
-        # The header of h names the committee of h + L before its own state is permanent, hence
-        # at least one block earlier even where D = 0.
-        read_after = max(0, height - self._rules.lag_blocks - max(1, self._rules.settle_blocks))
-        return frozenset(self._application.volunteers(stage, read_after))
+    def panel(self, height: int) -> Panel:
+        """The same in its order and with its keys, as the second writing of the draw has it."""
+        known = self._panels.get(height)
+        if known is None:
+            known = self._panels[height] = self._drawn(self.stage(height), height, None)
+        return known
+
+    def _last_verification(self, height: int) -> int:
+        stages = (decided.block.header.stage for decided in reversed(self.chain[:height]))
+        found = next((at for at, stage in enumerate(stages) if stage is Stage.VERIFICATION), None)
+        return 0 if found is None else min(height, len(self.chain)) - found
+
+    def _drawn(self, stage: Stage, height: int, header: Header | None) -> Panel:
+        """The stage's panel at a height up to tip + 1, or with the next block's header L further."""
+        last = self._last_verification(height - 1)
+        if header is not None and header.stage is Stage.VERIFICATION and header.height < height:
+            last = header.height
+
+        def beacon_of(at: int) -> bytes:
+            if header is not None and at == header.height:
+                return beacon.mix(self._application.beacon(at - 1), header.reveal)
+            return self._application.beacon(at)
+
+        return panel_of(self._genesis, self._application, beacon_of, Seat(stage, height, last))
+
+    def _check_committees(self, who: str, header: Header) -> None:
+        """What a header says of committees: its own, those of L heights later, and who may follow."""
+        lag = self._rules.lag_blocks
+        later = [self._drawn(stage, header.height + lag, header).root for stage in Stage]
+        named = [header.verification_root, header.validation_root]
+        if header.committee_root != self.panel(header.height).root or named != later:
+            raise ViolationError("committee", f"{who} decided {header.height}, which names other committees")
+        is_verification = header.stage is Stage.VERIFICATION
+        last = header.height if is_verification else self._last_verification(header.height - 1)
+        if header.next_stage is Stage.VERIFICATION and last and header.height + 1 < last + lag:
+            raise ViolationError("committee", f"{who} decided {header.height}: nobody verifies after it")
 
     def certificate_fault(self, certificate: Certificate, kind: VoteKind) -> str | None:
         """What is wrong with a certificate of a height at most one above the tip."""
@@ -131,12 +165,9 @@ class Oracle:
             kind,
             self.committee(certificate.height),
             self._chain_id,
-            self._key_of,
+            self.panel(certificate.height).keys.get,
             self._checker,
         )
-
-    def _key_of(self, participant_id: bytes) -> bytes | None:
-        return self._application.member_key(participant_id, self.height)
 
     def quorum(self, height: int) -> int:
         """Q of a height."""
@@ -176,6 +207,7 @@ class Oracle:
         if header.slot > self.timetable.slot(now_ms + self._rules.eps_ms):
             raise ViolationError("slots", f"{who} decided {header.height} in future slot {header.slot}")
         self._check_parent_certificate(who, block)
+        self._check_committees(who, header)
         self._execute(who, block)
         self.chain.append(Decided(digest, block, certificate.view, now_ms))
 

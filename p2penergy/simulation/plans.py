@@ -108,7 +108,23 @@ PROFILES: dict[str, Profile] = {
             eager=True,
             safety_slots_min=7,
             safety_slots_max=11,
-            settings=Settings(outsiders=2, membership=True, settle_blocks=2),
+            settings=Settings(outsiders=2, membership=True, settle_blocks=2, verification=True),
+        ),
+        Profile(
+            "sampling",
+            (*_NETWORK, "crash"),
+            byzantine_ppm=500_000,
+            eager=True,
+            safety_slots_min=7,
+            safety_slots_max=11,
+            settings=Settings(
+                outsiders=3,
+                membership=True,
+                settle_blocks=3,
+                epoch_blocks=3,
+                committee_max=4,
+                verification=True,
+            ),
         ),
         Profile(
             "stages",
@@ -212,13 +228,13 @@ class _Draw:
 
     def spend(self, member: int) -> bool:
         """Count a member among the f faulty ones; False when there are f others."""
-        if member not in self.faulty and len(self.faulty) >= faulty_max(self.settings.members):
+        if member not in self.faulty and len(self.faulty) >= faulty_max(self.settings.committee_min):
             return False
         self.faulty.add(member)
         return True
 
     def corrupt(self) -> list[Atom]:
-        most = faulty_max(self.settings.members)
+        most = faulty_max(self.settings.committee_min)
         if most == 0:
             return []
         chosen = self.dice.sample(self.members, self.dice.between(1, most))

@@ -33,6 +33,9 @@ class Settings:
     view_slots_max: int = 8
     lag_blocks: int = 2
     settle_blocks: int = 0
+    epoch_blocks: int = 1
+    committee_max: int = 100
+    """With more volunteers than that, committees are sampled."""
     membership: bool = False
     """Whether clients let members join and leave; never fewer than `members` stay."""
     verification: bool = False
@@ -43,6 +46,11 @@ class Settings:
     def everybody(self) -> int:
         """Members and outsiders."""
         return self.members + self.outsiders
+
+    @property
+    def committee_min(self) -> int:
+        """The least committee that there ever is: what bounds the faulty members of a run."""
+        return min(self.members, self.committee_max)
 
     def ring(self) -> KeyRing:
         """Everybody's keys."""
@@ -68,7 +76,9 @@ def make_genesis(settings: Settings) -> Genesis:
             view_slots_max=settings.view_slots_max,
             lag_blocks=settings.lag_blocks,
             settle_blocks=settings.settle_blocks,
-            committee_size_min=settings.members,
+            epoch_blocks=settings.epoch_blocks,
+            committee_size_min=settings.committee_min,
+            committee_size_max=settings.committee_max,
         ),
         market=MarketRules(replay=settings.application == "ledger"),
         members=tuple(

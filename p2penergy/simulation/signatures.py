@@ -17,10 +17,12 @@ from p2penergy.signing import (
     SIGNATURE_BYTES,
     EcdsaChecker,
     EcdsaSigner,
+    RenewedSigner,
     SignatureChecker,
     Signer,
     public_key_bytes,
 )
+from p2penergy.simulation.roster import second_key
 
 PARTICIPANT_ID_BYTES = 20
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -80,8 +82,14 @@ def stand_in_ring(members: int) -> KeyRing:
     """Keys that cost nothing."""
     secrets = [_secret(member) for member in range(members)]
     public_keys = [b"\x02" + sha256(secret).digest() for secret in secrets]
-    signers = [StandInSigner(participant_id(i), secret) for i, secret in enumerate(secrets)]
-    return KeyRing(signers, public_keys, StandInChecker(dict(zip(public_keys, secrets, strict=True))))
+    known = dict(zip(public_keys, secrets, strict=True))
+    signers = []
+    for number, (key, secret) in enumerate(zip(public_keys, secrets, strict=True)):
+        renewed = sha256(secret).digest()
+        known[second_key(key)] = renewed
+        first, second = (StandInSigner(participant_id(number), each) for each in (secret, renewed))
+        signers.append(RenewedSigner(first, {key: first, second_key(key): second}))
+    return KeyRing(signers, public_keys, StandInChecker(known))
 
 
 @lru_cache(maxsize=64)

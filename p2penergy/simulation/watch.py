@@ -161,7 +161,7 @@ class Watch:
         one, other = evidence.first, evidence.second
         if one.kind is not other.kind:
             return "the two statements are of different types"
-        key = self._world.key_of(evidence.sender)
+        key = self.oracle.panel(evidence.first.height).keys.get(evidence.sender)
         for side in (one, other):
             signed = side.signed_bytes(self._world.chain_id, evidence.sender)
             if key is None or not self._world.ring.checker.check(key, signed, side.signature):
@@ -211,8 +211,8 @@ class Watch:
         known = self._orders.setdefault(height, order)
         if known != order:
             raise ViolationError("committee", f"{node.name} sees another committee at height {height}")
-        if frozenset(order) != self.oracle.committee(height):
-            raise ViolationError("committee", f"{node.name} sees strangers in the committee of {height}")
+        if order != self.oracle.panel(height).members:
+            raise ViolationError("committee", f"{node.name} does not see the committee of {height} as drawn")
         if replica.first != self.oracle.first_slot(height):
             raise ViolationError("leader", f"{node.name} counts views of {height} from {replica.first}")
         if replica.view < replica.first:

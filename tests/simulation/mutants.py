@@ -128,6 +128,18 @@ class LivePool(Rules):
         return super().pool_height(height, lag_blocks, 0)
 
 
+class NobodyIsStruck(Rules):
+    """Who is gone is read with the pool, and stays in the committee until the pool knows it."""
+
+    def keys_height(self, height: int, lag_blocks: int) -> int:
+        return super().keys_height(height, lag_blocks + 2)
+
+
+class VerifiersServeAtOnce(Rules):
+    def serves(self, height: int, last_verification: int, lag_blocks: int) -> bool:
+        return True
+
+
 class RewrittenBlock(Rules):
     def reproposed(self, block: Block, slot: int, proposer: bytes) -> Block:
         header = msgspec.structs.replace(block.header, slot=slot, proposer=proposer)
@@ -268,7 +280,12 @@ CASES = [
     Case(NoStretch, 4, "stretch", _as_drawn, {"unjustified vote", "one proposal"}),
     Case(NoParentCertificate, 4, "byzantine", lying("orphan"), {"one chain"}),
     Case(CommitteeFromTheBlockItself, 4, "calm", _as_drawn, {"core invariant"}),
+    Case(CommitteeFromTheBlockItself, 4, "membership", _as_drawn, {"core invariant"}),
     Case(LivePool, 4, "membership", _as_drawn, {"committee"}),
+    Case(LivePool, 5, "sampling", _as_drawn, {"committee"}),
+    Case(NobodyIsStruck, 4, "membership", _as_drawn, {"committee"}),
+    Case(NobodyIsStruck, 5, "sampling", _as_drawn, {"committee"}),
+    Case(VerifiersServeAtOnce, 4, "membership", _as_drawn, {"committee", "core invariant"}),
     Case(RewrittenBlock, 4, "mask", _as_drawn, {"unjustified vote", "justified"}),
     Case(WeakIsF, 4, "chaos", _as_drawn, {"progress"}),
 ]

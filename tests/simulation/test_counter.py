@@ -4,7 +4,8 @@ import pytest
 
 from p2penergy.blocks import Draft, InvalidBlockError
 from p2penergy.messages import Stage
-from p2penergy.simulation.counter import ADD, JOIN, LEAVE, CounterApplication, hash_chain, transaction
+from p2penergy.simulation.counter import ADD, CounterApplication, hash_chain, transaction
+from p2penergy.simulation.roster import JOIN, LEAVE
 from p2penergy.simulation.settings import Settings, make_genesis
 from p2penergy.simulation.signatures import participant_id
 

@@ -10,7 +10,7 @@ from mutants import hunt
 from p2penergy.consensus.rules import Rules
 
 
-@pytest.mark.parametrize("case", mutants.CASES, ids=lambda case: case.rules.__name__)
+@pytest.mark.parametrize("case", mutants.CASES, ids=lambda case: f"{case.rules.__name__}-{case.profile}")
 def test_a_wrong_rule_is_caught(case: mutants.Case) -> None:
     catch = case.hunt(300)
     assert catch is not None, "no schedule broke an invariant"

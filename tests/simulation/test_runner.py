@@ -1,8 +1,13 @@
+from collections import Counter
+from itertools import pairwise, product
+
 import pytest
 
+from p2penergy.messages import Stage
 from p2penergy.simulation.plans import PROFILES, draw_plan, profile_named
 from p2penergy.simulation.runner import Run, run_plan
 from p2penergy.simulation.shrinking import shrink
+from p2penergy.simulation.signatures import participant_id
 
 SIZES = (4, 5, 6, 7, 10)
 SCHEDULES = {
@@ -16,12 +21,13 @@ SCHEDULES = {
     "byzantine": 130,
     "chaos": 160,
     "membership": 40,
+    "sampling": 40,
     "stages": 40,
     "stretch": 15,
     "ledger": 40,
     "ecdsa": 5,
 }
-"""How many seeds of each profile the default run takes: 1,100 in all, campaigns take far more."""
+"""How many seeds of each profile the default run takes: 1,140 in all, campaigns take far more."""
 BATCHES = 4
 
 
@@ -41,11 +47,31 @@ def test_every_invariant_holds_under_every_drawn_fault(profile: str, batch: int)
 
 
 @pytest.mark.parametrize("members", [1, 2, 3])
-@pytest.mark.parametrize("profile", ["network", "process"])
+@pytest.mark.parametrize("profile", ["network", "process", "membership"])
 def test_committees_that_tolerate_nobody_are_safe_and_recover(members: int, profile: str) -> None:
     for seed in range(12):
         result = run_plan(draw_plan(seed, members, profile_named(profile)))
         assert result.ok, f"{result.sentence}\n{result.command()}"
+
+
+def test_committees_really_change() -> None:
+    """Else the profiles would pass for nothing: newcomers, leavers, new keys, samples, verifiers anew."""
+    seen: Counter[str] = Counter()
+    for profile, seed in product(("membership", "sampling"), range(12)):
+        run = Run(draw_plan(seed, 5, profile_named(profile)))
+        assert run.execute().ok
+        oracle = run.world.watch.oracle
+        panels = [oracle.panel(height) for height in range(1, oracle.height + 1)]
+        first = {participant_id(member) for member in range(5)}
+        for before, panel in pairwise(panels):
+            seen["changes"] += before.root != panel.root
+            seen["renewals"] += any(before.keys.get(who, key) != key for who, key in panel.keys.items())
+            seen["newcomers"] += not first >= set(panel.members)
+            seen["leavers"] += bool(set(before.members) - set(panel.members))
+        seen["verifications"] += sum(each.block.header.stage is Stage.VERIFICATION for each in oracle.chain)
+        seen["sampled"] += profile == "sampling" and all(len(panel.members) == 4 for panel in panels)
+    assert seen["sampled"] == 12
+    assert min(seen[each] for each in ("changes", "renewals", "newcomers", "leavers", "verifications")) >= 10
 
 
 def test_the_same_seed_gives_the_same_trace_and_another_seed_another() -> None:
