@@ -57,6 +57,7 @@ PURE: dict[str, frozenset[str]] = {
     "p2penergy.post": CORE,
     "p2penergy.agents": frozenset(["p2penergy.ledger", "p2penergy.market", "p2penergy.grid"]),
     "p2penergy.grid": frozenset(),
+    "p2penergy.bulk.tables": CORE | {"p2penergy.grid", "p2penergy.ledger", "p2penergy.meters.registers"},
     "p2penergy.meters.samples": frozenset(),
     "p2penergy.meters.registers": frozenset(["p2penergy.grid", "p2penergy.meters.samples"]),
     "p2penergy.meters.payload": frozenset(["p2penergy.meters.samples"]),

@@ -24,6 +24,7 @@ _COMMANDS = {
     "genesis": "p2penergy.cli.about",
     "history": "p2penergy.cli.history",
     "import": "p2penergy.cli.portable",
+    "import-csv": "p2penergy.cli.import_csv",
     "init": "p2penergy.cli.init",
     "liveness": "p2penergy.cli.liveness",
     "market": "p2penergy.cli.market",

@@ -21,7 +21,8 @@ RATED_MARGIN_PERCENT: Final = 125
 HOUSEHOLD_COLUMNS: Final = ("household", "load_kw", "pv_kw")
 HOUSEHOLD_COLUMNS_OPTIONAL: Final = ("simbench_load", "bus", "load_profile", "pv_profile")
 
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}", re.ASCII)
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}", re.ASCII)
+"""Safe as a folder's name, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def parse_ratings(table: Table) -> tuple[Rating, ...]:
     lines: dict[str, int] = {}
     for row in table.rows():
         name = row.text("household")
-        if _NAME.fullmatch(name) is None:
+        if NAME.fullmatch(name) is None:
             raise row.error(
                 "household",
                 f"found {quoted(name)}, expected a name of 1 to {NAME_CHARS_MAX} letters, digits, "

@@ -97,6 +97,13 @@ class Memory:
         """Whether a period has its figures."""
         return self._db.execute("SELECT 1 FROM signed WHERE period = ?", (period,)).fetchone() is not None
 
+    def find(self, period: int) -> tuple[SignedReading, ReadingState] | None:
+        """What was signed for a period, and how far it has come."""
+        row = self._db.execute(
+            "SELECT period, import_wh, export_wh, raw, state FROM signed WHERE period = ?", (period,)
+        ).fetchone()
+        return None if row is None else (SignedReading(*row[:4]), ReadingState(row[4]))
+
     def has_mark(self, mark: str) -> bool:
         """Whether a batch is in already."""
         return self._db.execute("SELECT 1 FROM marks WHERE mark = ?", (mark,)).fetchone() is not None

@@ -44,6 +44,37 @@ def rated_w(device: Device) -> int:
     return next((m.rated_w for m in device.genesis.members if m.participant_id == name), 0)
 
 
+def sign_energy(device: Device, energy: PeriodEnergy) -> SignedReading:
+    """A period's figures as this device signs them."""
+    reading = sign_reading(
+        device.signer, device.genesis.chain_id, energy.period, energy.import_wh, energy.export_wh
+    )
+    return SignedReading(energy.period, energy.import_wh, energy.export_wh, encode(reading))
+
+
+async def deliver(
+    client: Client, chain_id: bytes, reading: SignedReading, tries_max: int | None = None
+) -> Outcome:
+    """One reading to its receipt, the same bytes however often it takes.
+
+    A refusal for now is tried again, `tries_max` times at most. Raises `ClientError` when stopped.
+    """
+    key = parse(reading.raw, chain_id).transaction_id
+    tries = 0
+    while True:
+        tries += 1
+        try:
+            (result,) = await client.results([(key, reading.raw)])
+        except RefusedError as error:
+            if error.code not in COME_AGAIN or tries == tries_max:
+                return Outcome(reading, ReadingState.DECLINED, str(error), None)
+            await asyncio.sleep(AGAIN_S)
+            continue
+        receipt = decode_receipt(result.receipt)
+        state = ReadingState.ACCEPTED if receipt.accepted else ReadingState.DECLINED
+        return Outcome(reading, state, sentence(receipt), result.height)
+
+
 class MeterReader:
     """Runs one source into the ledger."""
 
@@ -92,7 +123,7 @@ class MeterReader:
         for sentence_ in batch.problems:
             self._problem(sentence_)
         found = self._registers.feed(batch.samples, self._now_s())
-        new = [self._signed(energy) for energy in found if not self._memory.is_signed(energy.period)]
+        new = [sign_energy(self._device, e) for e in found if not self._memory.is_signed(e.period)]
         self._memory.keep(new, self._registers.frontier, batch.mark)
         for sentence_ in self._registers.problems:
             self._problem(sentence_)
@@ -100,13 +131,6 @@ class MeterReader:
         self._source.done(batch)
         if new:
             self._news.set()
-
-    def _signed(self, energy: PeriodEnergy) -> SignedReading:
-        chain_id = self._device.genesis.chain_id
-        reading = sign_reading(
-            self._device.signer, chain_id, energy.period, energy.import_wh, energy.export_wh
-        )
-        return SignedReading(energy.period, energy.import_wh, energy.export_wh, encode(reading))
 
     async def _send(self, client: Client) -> None:
         """Keep up to `SENDING_MAX` readings under way, the oldest first."""
@@ -134,23 +158,7 @@ class MeterReader:
             await asyncio.gather(news, *under_way, return_exceptions=True)
 
     async def _deliver(self, client: Client, reading: SignedReading) -> None:
-        """One reading to its receipt; the same bytes however often it takes."""
-        key = parse(reading.raw, self._device.genesis.chain_id).transaction_id
-        while True:
-            try:
-                (result,) = await client.results([(key, reading.raw)])
-            except RefusedError as error:
-                if error.code in COME_AGAIN:
-                    await asyncio.sleep(AGAIN_S)
-                    continue
-                self._settle(Outcome(reading, ReadingState.DECLINED, str(error), None))
-                return
-            receipt = decode_receipt(result.receipt)
-            state = ReadingState.ACCEPTED if receipt.accepted else ReadingState.DECLINED
-            self._settle(Outcome(reading, state, sentence(receipt), result.height))
-            return
-
-    def _settle(self, outcome: Outcome) -> None:
+        outcome = await deliver(client, self._device.genesis.chain_id, reading)
         self._memory.settle(outcome.reading.period, outcome.state, outcome.sentence)
         self._told(outcome)
 

@@ -11,15 +11,17 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from demo_village import FIRST, PERIODS
 from household_net import Stay
 
 from p2penergy.cli import main
 from p2penergy.meters.memory import MEMORY_FILE
 
-LAST = int(FIRST.timestamp()) // 900 + PERIODS - 1
-"""The ledger's period when the demo's day is over."""
 WAIT_S = 90
+
+
+def now_of(running: Stay) -> int:
+    """The ledger's period."""
+    return int(running.json(1, "wallet")["period"])
 
 
 def write_registers(path: Path, first: int, energies_wh: list[int]) -> Path:
@@ -62,13 +64,14 @@ class Meter:
 
 
 def test_a_file_is_read_to_the_ledger_and_again_without_harm(running: Stay, tmp_path: Path) -> None:
-    path = write_registers(tmp_path / "registers.csv", LAST + 1, [40, 41, 42])
+    first = now_of(running) + 1
+    path = write_registers(tmp_path / "registers.csv", first, [40, 41, 42])
     said = running.text(1, "meter", "--source", "csv", "--path", str(path))
     lines = said.splitlines()
     assert lines[-1] == "Readings of this meter: 0 open, 3 accepted, 0 declined."
     assert ["drawn 40 Wh" in line and "accepted" in line for line in sorted(lines)[:1]] == [True]
     # The same file again: nothing is sent a second time, whatever it says now.
-    write_registers(path, LAST + 1, [40, 99, 42])
+    write_registers(path, first, [40, 99, 42])
     again = running.text(1, "meter", "--source", "csv", "--path", str(path))
     assert "3 accepted" in again and "drawn" not in again
     bills = running.json(1, "bill", "--from", "2016-06-23", "--to", "2016-06-24")
@@ -76,7 +79,7 @@ def test_a_file_is_read_to_the_ledger_and_again_without_harm(running: Stay, tmp_
 
 
 def test_late_readings_are_declined_and_the_exit_code_says_so(running: Stay, tmp_path: Path) -> None:
-    path = write_registers(tmp_path / "old.csv", LAST - 3, [5])
+    path = write_registers(tmp_path / "old.csv", now_of(running) - 30, [5])
     result = running.run(2, "meter", "--source", "csv", "--path", str(path), "--json")
     assert result.exit_code == 1
     (line, *_) = [line for line in result.output.splitlines() if line.startswith("{")]
@@ -84,12 +87,12 @@ def test_late_readings_are_declined_and_the_exit_code_says_so(running: Stay, tmp
 
 
 def test_pushes_are_taken_over_http_until_it_is_ended(running: Stay, tmp_path: Path) -> None:
-    home = running.home(3)
+    home, first = running.home(3), now_of(running) - 20
     with Meter(home, "--source", "http", "--listen", "127.0.0.1:0", "--json") as meter:
         address = meter.complaint().split()[2]
         token = (home / "meter.token").read_text().strip()
         assert (home / "meter.token").stat().st_mode & 0o077 == 0
-        body = [{"time": (LAST + 1 + n) * 900, "1.8.0": f"{n}.040", "export_wh": 3} for n in range(2)]
+        body = [{"time": (first + n) * 900, "1.8.0": f"{n}.040", "export_wh": 3} for n in range(2)]
         request = urllib.request.Request(
             address, json.dumps(body).encode(), {"Authorization": f"Bearer {token}"}, method="POST"
         )
