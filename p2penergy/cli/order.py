@@ -98,11 +98,10 @@ def list_command(home: Path, nodes: tuple[str, ...], wait_s: float, as_json: boo
         click.echo("No orders.")
     for each in found:
         record = each.record
-        said = record.end.name.lower().replace("_", " ")
         click.echo(
             f"{period_start_text(each.period)} place {each.place}: {record.side.name.lower()} "
-            f"{record.energy_wh} Wh at {price_text(record.price_micro_per_kwh)}, {said}, "
-            f"{record.filled_wh} Wh filled"
+            f"{record.energy_wh} Wh at {price_text(record.price_micro_per_kwh)}, "
+            f"{record.filled_wh} Wh filled, {book.WHY[record.end]}"
         )
         for trade_id in trades.get(each, []):
             click.echo(f"  trade {trade_id.hex()}")
@@ -121,6 +120,7 @@ def order_figures(listed: Listed) -> dict[str, Any]:
         "price_micro_per_kwh": record.price_micro_per_kwh,
         "escrow_nano": record.escrow_nano,
         "end": record.end.name.lower(),
+        "why": book.WHY[record.end],
         "filled_wh": record.filled_wh,
     }
 

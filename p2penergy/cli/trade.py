@@ -6,10 +6,11 @@ from typing import Any
 import click
 
 from p2penergy.cli.network import ask, hex_bytes, network_options, show_json
+from p2penergy.genesis import PPM
 from p2penergy.household import trades
 from p2penergy.household.reach import Network
 from p2penergy.household.trades import Trade
-from p2penergy.ledger.receipts import TradeReceipt, sentence
+from p2penergy.ledger.receipts import sentence
 from p2penergy.ledger.stages import StageLegs
 
 _ID_BYTES = 32
@@ -60,12 +61,13 @@ def _figures(key: bytes, found: Trade) -> dict[str, Any]:
     if receipt is not None:
         figures |= {
             "transaction_id": receipt.transaction_id.hex(),
-            "leader": receipt.leader.hex(),
             "reached_stage": receipt.stage.name.lower(),
             "condition": receipt.condition,
             "alpha": receipt.alpha,
         }
-    figures["stages"] = _stages(receipt)
+    if found.leader is not None:
+        figures["leader"] = found.leader.hex()
+    figures["stages"] = _stages(found)
     if record is not None:
         figures |= {
             "delivered_wh": record.delivered_wh,
@@ -77,8 +79,8 @@ def _figures(key: bytes, found: Trade) -> dict[str, Any]:
     return figures
 
 
-def _stages(receipt: TradeReceipt | None) -> list[dict[str, Any]]:
-    both = receipt.stage_legs() if receipt else None
+def _stages(found: Trade) -> list[dict[str, Any]]:
+    both = found.stage_legs()
     if both is None:
         return []
     return [_stage(names, legs) for names, legs in zip(_STAGES, both, strict=True)]
@@ -107,4 +109,8 @@ def _show(figures: dict[str, Any]) -> None:
         for leg in stage["legs"]:
             click.echo(f"  {leg['of']:20} {leg['before']} -> {leg['after']} {leg['unit']}")
     if figures.get("settled_height") is not None:
-        click.echo(f"Settled in block {figures['settled_height']}: {figures['delivered_wh']} Wh delivered.")
+        of = f"of {figures['energy_wh']} Wh " if "energy_wh" in figures else ""
+        click.echo(
+            f"Settled in block {figures['settled_height']}: {figures['delivered_wh']} Wh {of}delivered, "
+            f"x = {figures['x_ppm'] / PPM:+.3f}."
+        )

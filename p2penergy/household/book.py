@@ -32,6 +32,20 @@ _VERSIONS_OF_A_MARKET = 2
 """Written once, and ended when the current state no longer needs it."""
 
 
+WHY = {
+    OrderEnd.OPEN: "open",
+    OrderEnd.FILLED: "filled",
+    OrderEnd.PRICE: "price: its limit did not meet the market's",
+    OrderEnd.NO_COUNTERPARTY: "no counterparty: nobody was left on the other side",
+    OrderEnd.SELF_ONLY: "own orders only: nobody trades with himself",
+    OrderEnd.SCORE: "score: below the trading bar when the gate closed",
+    OrderEnd.TOO_LATE: "too late: its period had begun before the gate could close",
+    OrderEnd.CANCELLED: "cancelled",
+    OrderEnd.GRID: "grid: the feeder could not have carried it",
+}
+"""What became of an order, or of the rest of it, in words."""
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
     """An order and where it stands."""

@@ -13,7 +13,7 @@ from p2penergy.client import ClientError
 from p2penergy.household.errors import HouseholdError
 from p2penergy.household.reach import Network
 from p2penergy.ledger import keys
-from p2penergy.ledger.receipts import TradeReceipt
+from p2penergy.ledger.receipts import TradeReceipt, stage_legs
 from p2penergy.ledger.records import (
     BillRecord,
     ContractRecord,
@@ -32,6 +32,7 @@ from p2penergy.ledger.records import (
     decode_integer,
     decode_record,
 )
+from p2penergy.ledger.stages import StageLegs
 
 _VERSIONS_OF_A_CONTRACT = 8
 """Accepted, delivered, ended; there are no more."""
@@ -66,6 +67,19 @@ class Trade:
     """The terms of a contract whose period was to come when it was made."""
     delivered_height: int | None
     """Where a contract in escrow was settled."""
+
+    @property
+    def leader(self) -> bytes | None:
+        """Through whom the trade went; None: it did not, or not yet."""
+        if self.record is not None and self.record.legs:
+            return self.record.leader
+        return self.receipt.leader if self.receipt is not None else None
+
+    def stage_legs(self) -> tuple[StageLegs, StageLegs] | None:
+        """What both stages changed, at once or when the escrow was settled; None: nothing."""
+        if self.record is not None and self.record.legs:
+            return stage_legs(self.record.legs)
+        return self.receipt.stage_legs() if self.receipt is not None else None
 
 
 async def trade(network: Network, key: bytes) -> Trade:

@@ -20,6 +20,7 @@ from p2penergy.ledger.receipts import (
     Refusal,
     TradeReceipt,
     TradeStage,
+    leg_figures,
 )
 from p2penergy.ledger.records import ContractRecord, encode_integer, encode_record
 from p2penergy.ledger.relay import Holdings, holdings, relay, write_trade
@@ -181,7 +182,7 @@ def _execute(block: BlockContext, terms: Terms) -> tuple[tuple[int, ...], Refusa
         refusal = refusal or _undeliverable(block, terms)
         if refusal is None:
             write_trade(scratch, terms, leader, held, execution, final)
-            return tuple(figure for leg in (*execution, *final) for figure in leg), ACCEPTED
+            return leg_figures(execution, final), ACCEPTED
     return (), refusal
 
 

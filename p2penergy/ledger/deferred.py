@@ -6,11 +6,14 @@ ends at the seller or back at the buyer, all of it, and that metered Wh are give
 out. Implements LEDGER section 4, step 6, and the contract for a future period.
 """
 
+from typing import NamedTuple
+
 from msgspec.structs import replace
 
 from p2penergy.ledger import keys, qscore, query
 from p2penergy.ledger.context import BlockContext
 from p2penergy.ledger.qscore import BUYER_AT_FAULT, SELLER_AT_FAULT
+from p2penergy.ledger.receipts import leg_figures
 from p2penergy.ledger.records import (
     ContractRecord,
     EscrowRecord,
@@ -65,14 +68,21 @@ def settle_due(block: BlockContext, state: State, period: int) -> None:
     due.sort(key=lambda held: (held[0].period, held[0].height, held[0].index, held[0].number))
     for escrow, trade_id in due:
         _release(block, escrow, trade_id)
-        x_ppm, alpha, delivered_wh = 0, 0, 0
+        done = _CALLED_OFF
         seller_ppm, buyer_ppm = (block.standings.score(who) for who in (escrow.seller, escrow.buyer))
         if escrow.period == period:
-            x_ppm, alpha, delivered_wh = _deliver(block, escrow, trade_id)
-        total = qscore.transaction_total(block.market.scores, x_ppm, seller_ppm, buyer_ppm, alpha)
+            done = _deliver(block, escrow)
+        total = qscore.transaction_total(block.market.scores, done.x_ppm, seller_ppm, buyer_ppm, done.alpha)
         record = query.trade(block.scratch.get, trade_id)
         assert record is not None, "a contract was forgotten before its period was settled"
-        ended = replace(record, delivered_wh=delivered_wh, x_ppm=x_ppm, quality_ppm=total)
+        ended = replace(
+            record,
+            delivered_wh=done.delivered_wh,
+            x_ppm=done.x_ppm,
+            quality_ppm=total,
+            leader=block.draft.proposer if done.legs else b"",
+            legs=done.legs,
+        )
         block.scratch.put(keys.contract(trade_id), encode_record(ended))
 
 
@@ -88,8 +98,20 @@ def _release(block: BlockContext, escrow: EscrowRecord, trade_id: bytes) -> None
             scratch.put(promise, None)
 
 
-def _deliver(block: BlockContext, escrow: EscrowRecord, trade_id: bytes) -> tuple[int, int, int]:
-    """Trade what both meters bear out: x, alpha, and the Wh delivered.
+class _Delivery(NamedTuple):
+    """How a contract in escrow ended."""
+
+    x_ppm: int = 0
+    alpha: int = 0
+    delivered_wh: int = 0
+    legs: tuple[int, ...] = ()
+
+
+_CALLED_OFF = _Delivery()
+
+
+def _deliver(block: BlockContext, escrow: EscrowRecord) -> _Delivery:
+    """Trade what both meters bear out.
 
     The side whose meter fell shorter answers for it, the seller if both did alike; nobody when neither
     reading came in: then it was not the parties that failed.
@@ -101,18 +123,20 @@ def _deliver(block: BlockContext, escrow: EscrowRecord, trade_id: bytes) -> tupl
     held = holdings(scratch, terms, leader)
     sell_wh, buy_wh = (min(wh, escrow.energy_wh) for wh in (held.unclaimed_wh, held.uncovered_wh))
     delivered_wh = min(sell_wh, buy_wh)
+    legs: tuple[int, ...] = ()
     if delivered_wh:
         part = replace(terms, energy_wh=delivered_wh)
         execution, final, mismatch = relay(part, leader, held)
         assert mismatch is None, "an escrow did not cover its trade"
         write_trade(scratch, part, leader, held, execution, final)
+        legs = leg_figures(execution, final)
     if query.reading(scratch.get, escrow.seller, escrow.period) is None and held.reading is None:
-        return 0, 0, 0
+        return _CALLED_OFF
     x_ppm = qscore.outcome(rules, delivered_wh, escrow.energy_wh)
     if x_ppm >= 0:
         if x_ppm:
             block.standings.trade(escrow.seller, escrow.buyer, x_ppm, escrow.energy_wh, escrow.chosen)
-        return x_ppm, 0, delivered_wh
+        return _Delivery(x_ppm, 0, delivered_wh, legs)
     alpha = SELLER_AT_FAULT if sell_wh <= buy_wh else BUYER_AT_FAULT
     block.standings.default(escrow.seller if alpha == SELLER_AT_FAULT else escrow.buyer, x_ppm)
-    return x_ppm, alpha, delivered_wh
+    return _Delivery(x_ppm, alpha, delivered_wh, legs)

@@ -8,7 +8,7 @@ A receipt names the leader; the validators of its block are the signers of the c
 decided it, which travels with the block and is not repeated here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -158,10 +158,20 @@ class TradeReceipt(_Shape, frozen=True, tag=2, gc=False):
 
     def stage_legs(self) -> tuple[StageLegs, StageLegs] | None:
         """The legs of the execution and the final stage; None for a decline."""
-        if not self.legs:
-            return None
-        pairs = [Leg(*self.legs[i : i + 2]) for i in range(0, 16, 2)]
-        return StageLegs(*pairs[:4]), StageLegs(*pairs[4:])
+        return stage_legs(self.legs)
+
+
+def leg_figures(execution: StageLegs, final: StageLegs) -> tuple[int, ...]:
+    """Before and after of every leg, in the order of a receipt's `legs`."""
+    return tuple(figure for leg in (*execution, *final) for figure in leg)
+
+
+def stage_legs(legs: Sequence[int]) -> tuple[StageLegs, StageLegs] | None:
+    """Both stages from the figures that a receipt or a `contract/TRADE` holds; None where it holds none."""
+    if not legs:
+        return None
+    pairs = [Leg(*legs[i : i + 2]) for i in range(0, 16, 2)]
+    return StageLegs(*pairs[:4]), StageLegs(*pairs[4:])
 
 
 class GridLimit(IntEnum):

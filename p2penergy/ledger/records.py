@@ -166,6 +166,10 @@ class ContractRecord(Record, frozen=True, gc=False):
     """The outcome by LEDGER section 6; 0 while it waits, and when it was called off."""
     quality_ppm: int = 0
     """The total of Equation (2)."""
+    leader: bytes = b""
+    """Through whom an escrow was delivered: a contract's own leader is in its receipt."""
+    legs: tuple[int, ...] = ()
+    """What that changed, in the order of a `TradeReceipt`'s legs."""
 
 
 class EscrowRecord(Record, frozen=True, gc=False):

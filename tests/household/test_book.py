@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from household_net import Stay
 
 from p2penergy.cli.network import ask
+from p2penergy.grid.periods import period_start_text
 from p2penergy.household.accounts import period_now
+from p2penergy.household.book import WHY
 from p2penergy.household.reach import Network
+from p2penergy.ledger.records import OrderEnd
 from p2penergy.ledger.transactions import sign_reading
 
 pytestmark = pytest.mark.timeout(200)
+
+
+def report(stay: Stay, number: int, period: int, import_wh: int, export_wh: int) -> None:
+    """A household's reading."""
+
+    async def job(network: Network) -> None:
+        signer, chain_id = network.device.signer, network.device.genesis.chain_id
+        receipt, _ = await network.send(sign_reading(signer, chain_id, period, import_wh, export_wh))
+        assert receipt.accepted
+
+    ask(stay.home(number), (), 20, job)
 
 
 def advance(stay: Stay, period: int) -> None:
@@ -35,7 +51,7 @@ def test_an_order_stands_in_the_book_until_it_is_cancelled(stay: Stay) -> None:
     assert listed.pop("trades") == []
     assert listed in stay.json(5, "market")["book"]
     assert "bid       200 Wh at 0.250000" in stay.text(5, "market")
-    assert "bid 200 Wh at 0.250000, open, 0 Wh filled" in stay.text(2, "order", "list")
+    assert "bid 200 Wh at 0.250000, 0 Wh filled, open" in stay.text(2, "order", "list")
     cancelling = ("order", "cancel", "--period", placed["period_start"], "--place", str(placed["place"]))
     assert stay.json(2, *cancelling)["accepted"]
     assert stay.json(2, "wallet")["wallet_nano"] == before
@@ -61,6 +77,72 @@ def test_an_auction_clears(stay: Stay) -> None:
     assert (match["made_by"], match["energy_wh"], match["stages"]) == ("auction", 100, [])
     assert match["price_micro_per_kwh"] == auction["price_micro_per_kwh"]
     assert match["seller"] == stay.json(6, "wallet")["participant_id"]
+
+
+def test_a_match_shows_what_its_delivery_changed(stay: Stay) -> None:
+    # Neither is a validator: a leader's own legs change nothing.
+    sold = stay.json(6, "order", "ask", "--energy-wh", "150", "--price", "0.14")
+    stay.json(5, "order", "bid", "--energy-wh", "100", "--price", "0.2")
+    period = sold["period"]
+    advance(stay, period - 1)
+    (listed,) = [o for o in stay.json(5, "order", "list") if o["period"] == period and o["filled_wh"]]
+    (trade_id,) = listed["trades"]
+    report(stay, 6, period, 0, 150)
+    report(stay, 5, period, 98, 0)
+    advance(stay, period + 1)
+    shown = stay.json(5, "trade", "show", trade_id)
+    assert (shown["energy_wh"], shown["delivered_wh"], shown["x_ppm"]) == (100, 98, 1_000_000)
+    execution, final = shown["stages"]
+    assert [stage["lasts"] for stage in (execution, final)] == ["temporary", "permanent"]
+    seller, _, buyer, _ = execution["legs"]
+    assert seller["before"] - seller["after"] == 98
+    assert buyer["before"] - buyer["after"] == 98 * shown["price_micro_per_kwh"]
+    text = stay.text(6, "trade", "show", trade_id)
+    assert "Execution stage (conditions 1 and 2 hold; temporary)" in text
+    assert "98 Wh of 100 Wh delivered, x = +1.000" in text
+
+
+def test_a_contract_in_escrow_shows_the_same(stay: Stay) -> None:
+    period = stay.json(6, "wallet")["period"] + 2
+    wanted = ("--energy-wh", "60", "--price", "0.2", "--period", period_start_text(period))
+    buyer = stay.json(2, "wallet")["participant_id"]
+    offer = stay.json(6, "offer", "make", "--to", buyer, "--sell", *wanted)["offer_id"]
+    stay.json(2, "offer", "accept", offer)
+    assert stay.json(6, "offer", "accept", offer)["accepted"]
+    assert stay.json(6, "trade", "show", offer)["stages"] == []
+    advance(stay, period - 1)
+    report(stay, 6, period, 0, 60)
+    report(stay, 2, period, 60, 0)
+    advance(stay, period + 1)
+    shown = stay.json(2, "trade", "show", offer)
+    assert (shown["delivered_wh"], shown["reached_stage"]) == (60, "preparation")
+    assert [stage["stage"] for stage in shown["stages"]] == ["execution", "final"]
+    assert shown["leader"]
+
+
+def test_an_order_that_is_not_filled_says_why(stay: Stay) -> None:
+    dear = stay.json(6, "order", "ask", "--energy-wh", "50", "--price", "0.28")
+    cheap = stay.json(3, "order", "bid", "--energy-wh", "50", "--price", "0.13")
+    advance(stay, dear["period"] - 1)
+
+    def why(number: int, placed: dict[str, Any]) -> Any:
+        listed = stay.json(number, "order", "list")
+        return next(o["why"] for o in listed if o["period"] == placed["period"] and not o["filled_wh"])
+
+    assert why(6, dear).startswith("price:")
+    assert why(3, cheap).startswith("price:")
+    alone = stay.json(6, "order", "ask", "--energy-wh", "50", "--price", "0.14")
+    advance(stay, alone["period"] - 1)
+    assert why(6, alone).startswith("no counterparty:")
+    own = stay.json(6, "order", "ask", "--energy-wh", "50", "--price", "0.14")
+    stay.json(6, "order", "bid", "--energy-wh", "50", "--price", "0.2")
+    advance(stay, own["period"] - 1)
+    assert why(6, own).startswith("own orders only:")
+    assert "0 Wh filled, own orders only: nobody trades with himself" in stay.text(6, "order", "list")
+
+
+def test_there_are_words_for_every_end() -> None:
+    assert WHY.keys() == set(OrderEnd)
 
 
 def test_what_the_ledger_or_the_command_refuses(stay: Stay) -> None:

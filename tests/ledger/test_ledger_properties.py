@@ -9,8 +9,19 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from village import PRICE, QuickChecker, Village, line
 
 from p2penergy.blocks import InvalidBlockError
-from p2penergy.ledger import Contract, Ledger, LedgerOutcome, Side, TradeReceipt, decode_receipt, keys, parse
-from p2penergy.messages import encode
+from p2penergy.ledger import (
+    Contract,
+    Ledger,
+    LedgerOutcome,
+    Side,
+    TradeReceipt,
+    decode_receipt,
+    keys,
+    parse,
+    sign_accusation,
+)
+from p2penergy.ledger.records import EscrowRecord, OrderRecord, PacketRecord, decode_integer, decode_record
+from p2penergy.messages import Evidence, SignedStatement, VoteKind, encode
 from p2penergy.score_rules import ScoreRules
 
 MEMBERS = 4
@@ -34,6 +45,8 @@ class Life(RuleBasedStateMachine):
         grid = msgspec.UNSET if i_max_a is None else line(i_max_a, members=MEMBERS)
         self.village = Village(MEMBERS, 2, market, member={"wallet_nano": wallet, "rated_w": 4000}, grid=grid)
         self.life = life
+        self.wallet_nano = wallet
+        self.settled: set[bytes] = set()
         self.twin = Ledger(self.village.genesis, QuickChecker())
         self.sent: list[bytes] = []
         self.waiting: list[bytes] = []
@@ -157,6 +170,18 @@ class Life(RuleBasedStateMachine):
         )
         self.send(encode(contract))
 
+    @rule(accused=who, witness=who, height=st.integers(1, 2), lies=st.booleans())
+    def accuse(self, accused: int, witness: int, height: int, lies: bool) -> None:
+        """Two statements of one member that conflict, or that are no two."""
+        village = self.village
+        sides = []
+        for block in (b"a" * 32, b"a" * 32 if lies else b"b" * 32):
+            side = SignedStatement(VoteKind.COMMIT, height, 1, block, None, None, bytes(64))
+            signed = side.signed_bytes(village.chain_id, village.ids[accused])
+            sides.append(msgspec.structs.replace(side, signature=village.signers[accused].sign(signed)))
+        evidence = Evidence(village.ids[accused], *sides)
+        self.send(encode(sign_accusation(village.signers[witness], village.chain_id, evidence)))
+
     @rule(data=st.data())
     def send_again(self, data: st.DataObject) -> None:
         if self.sent:
@@ -221,6 +246,11 @@ class Life(RuleBasedStateMachine):
             elif isinstance(receipt, TradeReceipt):
                 assert receipt.trade_id not in self.executed
                 self.executed.add(receipt.trade_id)
+        for version in outcome.versions:
+            if version.key.startswith(keys.ESCROW) and version.value is None:
+                # Delivered or called off, and never again.
+                assert version.key not in self.settled
+                self.settled.add(version.key)
         for data in outcome.draft.transactions:
             transaction = parse(data, self.village.chain_id).transaction
             if isinstance(transaction, Contract):
@@ -229,6 +259,24 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def nothing_is_made_or_lost(self) -> None:
         assert self.village.ledger.audit_totals().is_conserved()
+
+    @invariant()
+    def nothing_is_negative_and_all_money_is_somewhere(self) -> None:
+        """Counted from the entries themselves, beside the ledger's own totals."""
+        money_nano = 0
+        for key, value in self.village.ledger.items():
+            if key.startswith((keys.WALLET, keys.ENERGY, keys.SCORE)):
+                assert decode_integer(value) >= 0
+            if key.startswith(keys.WALLET):
+                money_nano += decode_integer(value)
+            elif key.startswith(keys.ESCROW):
+                money_nano += decode_record(EscrowRecord, value).amount_nano
+            elif key.startswith(keys.ORDER):
+                money_nano += decode_record(OrderRecord, value).escrow_nano
+            elif key.startswith(keys.PACKET):
+                packet = decode_record(PacketRecord, value)
+                assert 0 <= packet.claimed_wh <= packet.amount_wh
+        assert money_nano == MEMBERS * self.wallet_nano
 
     @invariant()
     def the_twin_agrees(self) -> None:
