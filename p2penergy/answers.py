@@ -15,6 +15,9 @@ from p2penergy.ledger import keys
 from p2penergy.messages import (
     ANSWER_BYTES_MAX,
     Answer,
+    CommitteeMembers,
+    CommitteesRequest,
+    CommitteesResponse,
     Decided,
     HeadersRequest,
     HeadersResponse,
@@ -35,6 +38,8 @@ from p2penergy.questions import (
     ENTRIES_MAX,
     HISTORY,
     HISTORY_BLOCKS_BACK_MAX,
+    PROOF,
+    TIP,
     Past,
     decode_question,
     encode_entries,
@@ -62,14 +67,18 @@ class Answers:
         mesh: Mesh,
         status: Callable[[], dict[str, Any]],
         now_ms: Callable[[], int],
+        members: Callable[[bytes], CommitteeMembers | None],
     ) -> None:
+        """`members` tells who a committee was by its root."""
         self._store = store
         self._ledger = ledger
         self._mesh = mesh
+        self._members = members
         post = PostOffice(lambda who: ledger.member_key(who, ledger.height) is not None, now_ms)
         self._topics: dict[str, Callable[[bytes, bytes], bytes]] = {
             "status": lambda _asker, _argument: msgspec.json.encode(status()),
-            "proof": lambda _asker, argument: self._proof(argument),
+            PROOF: lambda _asker, argument: self._proof(argument),
+            TIP: lambda _asker, _argument: str(store.tip()).encode(),
             "state": lambda _asker, argument: self._state(argument),
             HISTORY: lambda _asker, argument: self._history(argument),
             ENTRIES: lambda _asker, argument: self._entries(argument),
@@ -91,6 +100,13 @@ class Answers:
         count = min(message.count, HEADERS_PER_ANSWER_MAX)
         headers = tuple(self._store.headers(message.height, count))
         self._mesh.send(peer, encode(HeadersResponse(headers)))
+
+    def on_committees(self, peer: bytes, message: Message) -> None:
+        """COMMITTEES: those of the roots asked for that are known here."""
+        assert isinstance(message, CommitteesRequest)
+        known = (self._members(root) for root in message.roots)
+        told = tuple(members for members in known if members is not None)
+        self._mesh.send(peer, encode(CommitteesResponse(told)))
 
     def on_query(self, peer: bytes, message: Message) -> None:
         """QUERY: one topic."""

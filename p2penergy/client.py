@@ -13,16 +13,23 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterat
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from p2penergy.digests import TAG_REPLY, digest, merkle_path_leads_to
+from p2penergy.following import FollowError, Told, following
 from p2penergy.genesis import Genesis
+from p2penergy.light import Light, UnknownCommitteeError
 from p2penergy.messages import (
     QUERY_BYTES_MAX,
     REQUEST_TRANSACTIONS_MAX,
     TRANSACTION_BYTES_MAX,
     Answer,
+    CommitteesRequest,
+    CommitteesResponse,
+    HeadersRequest,
+    HeadersResponse,
     MalformedMessageError,
+    Message,
     Query,
     Refused,
     Reply,
@@ -31,6 +38,7 @@ from p2penergy.messages import (
     encode,
 )
 from p2penergy.proofs import ProofError, check_proof, decode_proof
+from p2penergy.questions import TIP
 from p2penergy.signing import RefusedSignatureError, SignatureChecker, check_message
 from transport import Mesh
 
@@ -46,6 +54,8 @@ SETTLED_MAX = CLAIMS_MAX
 REQUEST_BYTES_MAX = 1024 * 1024
 """Transactions that share one frame."""
 RESEND_MS = 2_000
+ASK_S_MAX = 10
+"""For one node's answer about headers or committees."""
 
 
 class ClientError(Exception):
@@ -109,24 +119,33 @@ class Client:
     ) -> None:
         self._mesh = mesh
         self._chain_id = genesis.chain_id
-        self._keys = {
-            bytes.fromhex(m.participant_id): bytes.fromhex(m.public_key)
-            for m in genesis.members
-            if m.validator
-        }
-        self.fault_limit = (len(self._keys) - 1) // 3
         self._checker = checker
+        self.light = Light(genesis, checker)
+        """The committees that the chain vouches for: genesis', until `follow` looks further."""
         self._transaction_of = transaction_of
         self._notice = notice
         self._open: dict[bytes, _Open] = {}
         self._waiting = 0
-        self._claims: dict[bytes, OrderedDict[bytes, None]] = {m: OrderedDict() for m in self._keys}
+        self._claims: dict[bytes, OrderedDict[bytes, None]] = {}
         self._settled: OrderedDict[bytes, None] = OrderedDict()
         self._queries: dict[int, tuple[bytes, asyncio.Future[Answer]]] = {}
         self._next_query = 0
+        self._turns: dict[bytes, asyncio.Lock] = {}
+        self._told: dict[bytes, asyncio.Future[Message]] = {}
+        """Who is asked for headers or committees, one question at a time."""
         self._changed = asyncio.Event()
         self._stopped = False
         self.refused_replies = 0
+
+    @property
+    def validators(self) -> Mapping[bytes, bytes]:
+        """The validation committee as far as it is known, with keys: whose replies count."""
+        return self.light.validators()
+
+    @property
+    def fault_limit(self) -> int:
+        """f: how many of them may lie together."""
+        return (len(self.validators) - 1) // 3
 
     # ---- life -------------------------------------------------------------------------------
 
@@ -142,12 +161,14 @@ class Client:
         for open_request in self._open.values():
             open_request.fail(ClientError("the client was stopped"))
         self._fail_queries(self._queries.values(), "the client was stopped")
+        for told in self._told.values():
+            told.cancel()
         self._changed.set()
         await self._mesh.stop()
 
     async def connected(self, count: int) -> None:
         """Wait until at least `count` validators are connected; `ClientError` once stopped."""
-        while len(self._mesh.connected() & self._keys.keys()) < count:
+        while len(self._mesh.connected() & self.validators.keys()) < count:
             self._refuse_if_stopped()
             self._changed.clear()
             await self._changed.wait()
@@ -190,7 +211,7 @@ class Client:
                     for (_, transaction), future in zip(transactions, futures, strict=True)
                     if not future.done()
                 ]
-                self._send(late, len(self._keys))
+                self._send(late, len(self.validators))
         finally:
             for future in futures:
                 if not future.cancel():
@@ -221,6 +242,61 @@ class Client:
         if not answer.ok:
             raise ClientError(answer.body.decode("utf-8", "replace"))
         return answer.body
+
+    async def follow(self) -> None:
+        """Bring `light` to the present: who the committees are, as certified headers say.
+
+        Raises:
+            ClientError: none of those that are connected leads there.
+        """
+        reason = "nobody is connected"
+        tips: list[tuple[int, bytes]] = []
+        for peer in sorted(self._mesh.connected(), key=self._preference):
+            try:
+                tips.append((int((await self.query(peer, TIP)).decode("ascii")), peer))
+            except (ClientError, ValueError) as error:
+                reason = str(error)
+        for height, peer in sorted(tips, reverse=True):
+            try:
+                await self.follow_to(peer, height)
+            except ClientError as error:
+                reason = str(error)
+            else:
+                return
+        raise ClientError(f"the present committees can't be learnt: {reason}")
+
+    async def follow_to(self, peer: bytes, height: int) -> None:
+        """Bring `light` to a height by one node's answers, each of which proves itself.
+
+        Raises:
+            ClientError: they do not, or the node does not answer.
+        """
+        if height < 1:
+            return
+        search = following(self.light, height)
+        try:
+            question = next(search)
+            while True:
+                question = search.send(cast(Told, await self._ask(peer, question)))
+        except StopIteration:
+            return
+        except FollowError as error:
+            raise ClientError(f"{peer.hex()} proves no committees: {error}") from None
+
+    async def _ask(self, peer: bytes, question: HeadersRequest | CommitteesRequest) -> Message:
+        async with self._turns.setdefault(peer, asyncio.Lock()):
+            self._refuse_if_stopped()
+            told = self._told[peer] = asyncio.get_running_loop().create_future()
+            try:
+                if not self._mesh.send(peer, encode(question)):
+                    raise ClientError(f"no connection to {peer.hex()}")
+                async with asyncio.timeout(ASK_S_MAX):
+                    answer: Message = await told
+                    return answer
+            except TimeoutError:
+                raise ClientError(f"{peer.hex()} does not tell its headers") from None
+            finally:
+                self._told.pop(peer, None)
 
     async def agreed(self, topic: str, argument: bytes = b"") -> bytes:
         """What f+1 validators answer alike; does not wait for those that stay mute beside them.
@@ -265,6 +341,9 @@ class Client:
 
     def on_peer_down(self, peer: bytes, reason: str) -> None:
         """A validator is gone; the mesh dials it again, but what it was asked is lost."""
+        told = self._told.pop(peer, None)
+        if told is not None and not told.done():
+            told.set_exception(ClientError(f"the connection to {peer.hex()} was lost"))
         asked = [question for question in self._queries.values() if question[0] == peer]
         self._fail_queries(asked, f"the connection to {peer.hex()} was lost")
         self._changed.set()
@@ -282,6 +361,10 @@ class Client:
             self._on_answer(peer, message)
         elif isinstance(message, Refused):
             self._on_refused(peer, message)
+        elif isinstance(message, HeadersResponse | CommitteesResponse):
+            told = self._told.get(peer)
+            if told is not None and not told.done():
+                told.set_result(message)
 
     # ---- inside -------------------------------------------------------------------------------
 
@@ -306,7 +389,7 @@ class Client:
     def _send(self, transactions: Iterable[bytes], count: int) -> None:
         # Connected ones only: a client must not wait for a validator that is down. Each client has an
         # order of its own, so that all clients together burden all validators alike.
-        up = sorted(self._mesh.connected() & self._keys.keys(), key=self._preference)
+        up = sorted(self._mesh.connected() & self.validators.keys(), key=self._preference)
         for payload in _requests(transactions):
             for peer in up[:count]:
                 self._mesh.send(peer, payload)
@@ -319,7 +402,7 @@ class Client:
         self, ask: "Callable[[bytes], Coroutine[Any, Any, T]]"
     ) -> "AsyncIterator[Iterator[asyncio.Future[T]]]":
         """Ask every connected validator at once; the answers in their order of arrival."""
-        peers = sorted(self._mesh.connected() & self._keys.keys())
+        peers = sorted(self._mesh.connected() & self.validators.keys())
         asked = [asyncio.ensure_future(ask(peer)) for peer in peers]
         try:
             yield asyncio.as_completed(asked)
@@ -332,8 +415,12 @@ class Client:
         body = await self.query(peer, "proof", transaction_id)
         try:
             proof = decode_proof(body)
-            check_proof(proof, self._chain_id, self._keys, self._checker)
-        except (MalformedMessageError, ProofError) as error:
+            try:
+                check_proof(proof, self.light)
+            except UnknownCommitteeError:
+                await self.follow_to(peer, proof.header.height)
+                check_proof(proof, self.light)
+        except (MalformedMessageError, ProofError, UnknownCommitteeError) as error:
             raise ClientError(str(error)) from None
         header, proven = proof.header, proof.proven
         if self._transaction_of(proven.receipt) != transaction_id:
@@ -356,7 +443,7 @@ class Client:
         try:
             if reply.sender != peer:
                 raise RefusedSignatureError("wrong_sender", "a reply in another's name")
-            check_message(reply, raw, self._chain_id, self._keys.get, self._checker)
+            check_message(reply, raw, self._chain_id, self.validators.get, self._checker)
         except RefusedSignatureError:
             self.refused_replies += 1
             return
@@ -372,8 +459,9 @@ class Client:
     def _count(self, result: Result, sender: bytes) -> None:
         place = (result.height.to_bytes(8, "big"), result.digest, result.index.to_bytes(8, "big"))
         claim = digest(TAG_REPLY, *place, result.receipt)
-        _remember(self._claims[sender], claim, CLAIMS_MAX)
-        if sum(claim in claims for claims in self._claims.values()) <= self.fault_limit:
+        _remember(self._claims.setdefault(sender, OrderedDict()), claim, CLAIMS_MAX)
+        known = self.validators
+        if sum(claim in claims for who, claims in self._claims.items() if who in known) <= self.fault_limit:
             return
         for claims in self._claims.values():
             claims.pop(claim, None)
@@ -387,7 +475,7 @@ class Client:
 
     def _on_refused(self, peer: bytes, refused: Refused) -> None:
         open_request = self._open.get(refused.transaction_id)
-        if open_request is None or peer not in self._keys:
+        if open_request is None or peer not in self.validators:
             return
         open_request.refusals.add(peer)
         if len(open_request.refusals) > self.fault_limit:

@@ -37,6 +37,10 @@ REVOCATIONS_FILE = "community.crl.pem"
 BEACON_FILE = "beacon.secret"
 LEDGER_FILE = "ledger.sqlite3"
 SNAPSHOTS_FOLDER = "snapshots"
+SEALED_FOLDER = "sealed"
+"""Where a verifier keeps what newcomers sealed to it."""
+IDENTITY_FILE = "identity.cert.pem"
+"""A newcomer's identity certificate; for verifiers only, under seal."""
 GENESIS_BYTES_MAX = 64 * 1024 * 1024
 BEACON_SECRET_BYTES = 32
 
@@ -56,6 +60,7 @@ class Device:
     tls: TlsIdentity
     identify: Identifier
     """Certificate of a link -> participant at its other end."""
+    key: DeviceKey
     authority: x509.Certificate
     revocations: RevocationFile
 
@@ -70,6 +75,11 @@ class Home(Device):
     def ledger_path(self) -> Path:
         """The store's file."""
         return self.path / LEDGER_FILE
+
+    @property
+    def sealed_path(self) -> Path:
+        """The folder of what was sealed to this node as a verifier."""
+        return self.path / SEALED_FOLDER
 
     @property
     def snapshots_path(self) -> Path:
@@ -171,7 +181,7 @@ def load_device(path: Path) -> Device:
     if member is not None and bytes.fromhex(member.public_key) != key.public_key_compressed():
         raise HomeError(f"{path / KEY_FILE} is not the key that genesis names for participant {name.hex()}")
     signer = EcdsaSigner(name, key.private_key)
-    return Device(path, config, genesis, signer, tls, identify, authority, revocations)
+    return Device(path, config, genesis, signer, tls, identify, key, authority, revocations)
 
 
 def load(path: Path) -> Home:
@@ -188,6 +198,7 @@ def load(path: Path) -> Home:
         device.signer,
         device.tls,
         device.identify,
+        device.key,
         device.authority,
         device.revocations,
         chain,

@@ -17,6 +17,7 @@ from p2penergy.messages import (
     BlockRequest,
     BlockResponse,
     Commit,
+    CommitteesRequest,
     Decided,
     Evidence,
     HeadersRequest,
@@ -24,6 +25,8 @@ from p2penergy.messages import (
     Message,
     Prepare,
     PrePrepare,
+    Query,
+    SealedRequest,
     Status,
     SyncResponse,
     ViewChange,
@@ -31,7 +34,8 @@ from p2penergy.messages import (
     decode_block,
     decode_message,
 )
-from p2penergy.peers import participant_of
+from p2penergy.peers import is_guest, participant_of
+from p2penergy.questions import GUEST_TOPICS
 from p2penergy.rate import Allowances
 from p2penergy.signing import (
     RefusedSignatureError,
@@ -43,6 +47,10 @@ from p2penergy.signing import (
 from p2penergy.verifier import Verifier
 
 Handler = Callable[[bytes, Message], None]
+
+GUEST_FRAMES_PER_S = 20
+GUEST_FRAMES_BURST = 400
+"""Of a certified non-member: enough to follow a long chain's committees without waiting."""
 
 _FOR_CORE = (
     PrePrepare | Prepare | Commit | ViewChange | Decided | Status | BlockRequest | BlockResponse | Evidence
@@ -72,6 +80,7 @@ class Inbox:
         self._handlers = handlers
         self._now_ms = now_ms
         self._allowances = Allowances(frames_per_s_max, frames_per_s_max)
+        self._guests = Allowances(GUEST_FRAMES_PER_S, GUEST_FRAMES_BURST)
         self.refused: Counter[str] = Counter()
 
     def on_frame(self, peer: bytes, payload: bytes) -> None:
@@ -84,11 +93,25 @@ class Inbox:
         except MalformedMessageError as error:
             self.refused[error.code] += 1
             return
-        if not isinstance(message, HeadersRequest) and not self._is_member(participant_of(peer)):
-            # A certified non-member may do nothing but ask for headers.
-            self.refused["not_a_member"] += 1
+        if (is_guest(peer) or not self._is_member(participant_of(peer))) and not self._may_guest(
+            participant_of(peer), message
+        ):
             return
         self._dispatch(peer, message, payload)
+
+    def _may_guest(self, participant: bytes, message: Message) -> bool:
+        """Whether a certified non-member may say that: ask for headers and committees, and apply."""
+        allowed = (
+            isinstance(message, HeadersRequest | CommitteesRequest)
+            or (isinstance(message, SealedRequest) and not message.relayed)
+            or (isinstance(message, Query) and message.topic in GUEST_TOPICS)
+        )
+        if not allowed:
+            self.refused["not_a_member"] += 1
+        elif not self._guests.take(participant, self._now_ms()):
+            self.refused["guest_rate"] += 1
+            return False
+        return allowed
 
     def _is_member(self, participant: bytes) -> bool:
         return self._present_key(participant) is not None
@@ -97,7 +120,10 @@ class Inbox:
         return self._ledger.member_key(participant, self._ledger.height)
 
     def _dispatch(self, peer: bytes, message: Message, payload: bytes) -> None:
-        if isinstance(message, _FROM_NODES) and participant_of(peer) != peer:
+        from_node = isinstance(message, _FROM_NODES) or (
+            isinstance(message, SealedRequest) and message.relayed
+        )
+        if from_node and participant_of(peer) != peer:
             # A device has one node: what each peer may claim, ask for or be told once is told by its name.
             self.refused["not_from_a_node"] += 1
         elif isinstance(message, _FOR_CORE):

@@ -469,6 +469,7 @@ _encoder = msgspec.msgpack.Encoder()
 _message_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
 _block_decoder = msgspec.msgpack.Decoder(Block)
 _header_decoder = msgspec.msgpack.Decoder(Header)
+_members_decoder = msgspec.msgpack.Decoder(CommitteeMembers)
 _certificate_decoder = msgspec.msgpack.Decoder(Certificate)
 
 
@@ -510,6 +511,17 @@ def decode_block(data: bytes) -> Block:
     """A block from its bytes; raises `MalformedMessageError`."""
     block: Block = canonical(_block_decoder, data, "block")
     return block
+
+
+def encode_members(members: CommitteeMembers) -> bytes:
+    """A committee's members with their keys, for a store."""
+    return _encoder.encode(members)
+
+
+def decode_members(data: bytes) -> CommitteeMembers:
+    """The same back; raises `MalformedMessageError`."""
+    members: CommitteeMembers = canonical(_members_decoder, data, "list of members")
+    return members
 
 
 def decode_header(data: bytes) -> Header:

@@ -9,8 +9,9 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, cast
 
@@ -23,8 +24,11 @@ from p2penergy.coordinator import Coordinator, wall_clock_ms
 from p2penergy.home import Home
 from p2penergy.inbox import Inbox
 from p2penergy.ledger import Ledger, Snapshot, sign_accusation
+from p2penergy.membership.sealed_store import SealedStore
 from p2penergy.messages import (
     PROTOCOL_VERSION,
+    CommitteeMembers,
+    CommitteesRequest,
     Decided,
     Evidence,
     HeadersRequest,
@@ -32,16 +36,21 @@ from p2penergy.messages import (
     PrePrepare,
     Query,
     Request,
+    SealedRequest,
     SnapshotRequest,
+    Stage,
     SyncRequest,
     encode,
 )
+from p2penergy.newcomers.desk import Desk
+from p2penergy.newcomers.examiner import Examiner
 from p2penergy.opening import open_ledger
 from p2penergy.outbox import Outbox
 from p2penergy.pacing import Pacer
 from p2penergy.peers import participant_of
 from p2penergy.replies import Replies
 from p2penergy.requests import Requests
+from p2penergy.sessions import Sessions
 from p2penergy.signing import EcdsaChecker
 from p2penergy.snapshots.files import SnapshotFolder
 from p2penergy.snapshots.serving import Snapshots
@@ -80,6 +89,9 @@ def peer_addresses(home: Home) -> dict[bytes, tuple[str, int]]:
     return {bytes.fromhex(name): parse_address(address) for name, address in home.config.peers.items()}
 
 
+FOLLOWERS_MAX = 4_096
+"""Linked nodes that are no peers of the settings and are sent every block."""
+
 OpenApplication = Callable[[Home, Store, EcdsaChecker], NodeApplication]
 
 
@@ -102,6 +114,7 @@ class Node:
         self._started_ms = now_ms()
         self._decided_ms: int | None = None
         self._told_view = (0, 0)
+        self._followers: set[bytes] = set()
         self.on_decided: Callable[[Decision], None] = lambda _decision: None
         """Called for every decided block once it is durable; for whoever watches the node."""
         self._name = home.signer.participant_id
@@ -131,10 +144,13 @@ class Node:
             self.verifier,
             mesh,
             self._committee,
+            self._audience,
             self._pending,
             self.replies.answer_again,
         )
-        answers = Answers(store, self.ledger, mesh, self.status, now_ms)
+        self.sessions = Sessions(mesh, home.revocations, self._member_key)
+        home.identify.name_by(self.sessions.name_of)
+        self.desk = self._make_desk(checker)
         folder = SnapshotFolder(home.snapshots_path, chain_id)
         self.snapshots = Snapshots(folder, settings.snapshot_blocks, self._freeze, mesh)
         self.turns = Turns()
@@ -144,18 +160,53 @@ class Node:
             self.verifier,
             chain_id,
             self.coordinator.drive,
-            {
-                Request: self.requests.on_request,
-                Query: self.turns.of(answers.on_query),
-                SyncRequest: self.turns.of(answers.on_sync),
-                HeadersRequest: self.turns.of(answers.on_headers),
-                SnapshotRequest: self.turns.of(self.snapshots.on_request),
-            },
+            self._handlers(),
             settings.frames_per_s_max,
             now_ms,
         )
         self.refused: Counter[str] = Counter()
         self._halted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def _make_desk(self, checker: EcdsaChecker) -> Desk:
+        home = self.home
+        examiner = Examiner(
+            home.signer,
+            home.key.private_key,
+            home.genesis.chain_id,
+            home.authority,
+            home.revocations,
+            SealedStore(home.sealed_path),
+            lambda: datetime.fromtimestamp(self._now_ms() / 1000, UTC),
+        )
+        return Desk(
+            self.mesh,
+            home.genesis.chain_id,
+            checker,
+            self._verifiers,
+            self.requests.gossip,
+            examiner,
+            self._now_ms,
+        )
+
+    def _handlers(self) -> dict[type[Message], Callable[[bytes, Message], None]]:
+        answers = Answers(
+            self.store,
+            self.ledger,
+            self.mesh,
+            self.status,
+            self._now_ms,
+            self._members,
+        )
+        in_turn = self.turns.of
+        return {
+            Request: self.requests.on_request,
+            SealedRequest: self.desk.on_sealed,
+            Query: in_turn(answers.on_query),
+            SyncRequest: in_turn(self._following(answers.on_sync)),
+            HeadersRequest: in_turn(answers.on_headers),
+            CommitteesRequest: in_turn(answers.on_committees),
+            SnapshotRequest: in_turn(self.snapshots.on_request),
+        }
 
     async def run(self, stop: asyncio.Event, started: Callable[[], None] = lambda: None) -> None:
         """Take part until `stop` is set; `started` is called once the node listens.
@@ -179,6 +230,7 @@ class Node:
     async def start(self) -> None:
         """Listen, dial, and begin with what was stored."""
         await self.mesh.start(self)
+        self.sessions.start()
         for peer, address in peer_addresses(self.home).items():
             if peer != self._name:
                 self.mesh.set_address(peer, *address)
@@ -193,6 +245,7 @@ class Node:
         """Stop sending, then close the links; the store is closed by whoever opened it."""
         self.coordinator.stop()
         self.outbox.stop()
+        self.sessions.stop()
         self.turns.stop()
         self.verifier.close()
         await self.mesh.stop()
@@ -246,7 +299,8 @@ class Node:
 
     def refusals(self) -> Counter[str]:
         """Everything refused so far, by code."""
-        return self.refused + self.inbox.refused + self.requests.refused + self.turns.refused
+        parts = (self.inbox, self.requests, self.desk, self.turns)
+        return sum((part.refused for part in parts), self.refused.copy())
 
     # ---- the mesh's handler -------------------------------------------------------------------
 
@@ -260,6 +314,7 @@ class Node:
 
     def on_peer_down(self, peer: bytes, reason: str) -> None:
         """A link is gone."""
+        self._followers.discard(peer)
         log.debug("peer down", extra={"peer": peer.hex(), "reason": reason})
 
     # ---- inside -------------------------------------------------------------------------------
@@ -326,6 +381,8 @@ class Node:
             },
         )
         self._decided_ms = self._now_ms()
+        if header.stage is Stage.VERIFICATION and decision.block.transactions:
+            self.sessions.recheck()
         self.on_decided(decision)
         self.requests.published(_transaction_ids(decision))
         if not decision.caught_up:
@@ -333,6 +390,35 @@ class Node:
 
     def _pending(self) -> None:
         self.coordinator.drive(Pending())
+
+    def _member_key(self, participant_id: bytes) -> bytes | None:
+        return self.ledger.member_key(participant_id, self.ledger.height)
+
+    def _verifiers(self, root: bytes) -> Mapping[bytes, bytes] | None:
+        return next((roll.keys for roll in self.replica.named(Stage.VERIFICATION) if roll.root == root), None)
+
+    def _members(self, root: bytes) -> CommitteeMembers | None:
+        for stage in Stage:
+            for roll in self.replica.named(stage):
+                if roll.root == root:
+                    return tuple(roll.keys.items())
+        return self.store.committee(root)
+
+    def _audience(self) -> Iterable[bytes]:
+        """Who may have to propose or to vote on what newcomers ask for."""
+        rolls = (roll for stage in Stage for roll in self.replica.named(stage))
+        members = {member for roll in rolls for member in roll.members}
+        return (members | set(self._committee())) - {self._name}
+
+    def _following(self, handler: Callable[[bytes, Message], None]) -> Callable[[bytes, Message], None]:
+        """Whoever asks for blocks keeps a chain, and is told of new ones as long as it is linked."""
+
+        def handle(peer: bytes, message: Message) -> None:
+            if len(self._followers) < FOLLOWERS_MAX and participant_of(peer) == peer:
+                self._followers.add(peer)
+            handler(peer, message)
+
+        return handle
 
     def _committee(self) -> Iterable[bytes]:
         return (m for m in self.replica.committee(self.replica.height).members if m != self._name)
@@ -343,8 +429,8 @@ class Node:
             return committee
         # Every full member follows the chain. The committee decides by its own COMMITs, and whoever
         # of it misses them asks: sending each block to everybody n times more would cost the most.
-        followers = {bytes.fromhex(name) for name in self.home.config.peers} - committee
-        return followers - {self._name}
+        named = {bytes.fromhex(name) for name in self.home.config.peers}
+        return (named | self._followers) - committee - {self._name}
 
     def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         # Whatever escapes a callback is a fault of our own: stop, keep the data, say so.

@@ -12,6 +12,12 @@ from msgspec import Meta
 
 from p2penergy.messages import MalformedMessageError, canonical
 
+PROOF = "proof"
+"""A decided transaction's receipt with the certificate that proves it; the argument is its id."""
+TIP = "tip"
+"""The height of the node's last decided block, as decimal digits."""
+GUEST_TOPICS = frozenset({TIP, PROOF})
+"""What somebody who is no member may ask."""
 HISTORY = "history"
 ENTRIES = "entries"
 HISTORY_KEYS_MAX = 64

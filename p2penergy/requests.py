@@ -27,13 +27,16 @@ class Requests:
         verifier: Verifier,
         mesh: Mesh,
         committee: Callable[[], Iterable[bytes]],
+        audience: Callable[[], Iterable[bytes]],
         pending: Callable[[], None],
         answer_again: Callable[[bytes, bytes], bool],
     ) -> None:
+        """`committee` decides the next block; `audience` are both stages' committees of the next heights."""
         self._ledger = ledger
         self._verifier = verifier
         self._mesh = mesh
         self._committee = committee
+        self._audience = audience
         self._pending = pending
         self._answer_again = answer_again
         self._to_relay: list[bytes] = []
@@ -54,6 +57,25 @@ class Requests:
         assert isinstance(message, Request)
         for transaction in message.transactions:
             self._consider(peer, transaction, message.relayed)
+
+    def gossip(self, transactions: tuple[bytes, ...], peer: bytes | None) -> None:
+        """Take transactions whose signatures hold, and pass all on, those taken before as well.
+
+        `peer` is told of a refusal. What is pending here already may be missing elsewhere, where it was
+        lost: who calls this bounds how often.
+        """
+        told = []
+        for transaction in transactions:
+            result = self._ledger.pool.add(transaction)
+            if result.accepted or result.code == "pending":
+                told.append(transaction)
+            elif peer is not None:
+                self._refuse(peer, transaction, False, result)
+            else:
+                self.refused[result.code] += 1
+        if told:
+            self._mesh.broadcast(self._audience(), encode(Request(tuple(told), relayed=True)))
+            self._wake()
 
     def submit(self, transaction: bytes) -> bool:
         """A transaction of this node itself, in and on to the committee; False when the pool refuses it."""
@@ -98,6 +120,9 @@ class Requests:
     def _taken(self, transaction: bytes, relayed: bool) -> None:
         if not relayed:
             self._to_relay.append(transaction)
+        self._wake()
+
+    def _wake(self) -> None:
         if not self._flush_due:
             self._flush_due = True
             asyncio.get_running_loop().call_soon(self._flush)

@@ -10,12 +10,13 @@ import pytest
 from samples import CHAIN_ID, full, public_keys, signers
 
 from p2penergy.consensus.effects import Adopted, Event, Received
-from p2penergy.inbox import Inbox
+from p2penergy.inbox import GUEST_FRAMES_BURST, Inbox
 from p2penergy.messages import (
     Block,
     BlockRequest,
     Certificate,
     Commit,
+    CommitteesRequest,
     Decided,
     HeadersRequest,
     Message,
@@ -23,11 +24,14 @@ from p2penergy.messages import (
     PrePrepare,
     Query,
     Request,
+    SealedRequest,
     Status,
     SyncRequest,
     SyncResponse,
     encode,
 )
+from p2penergy.peers import guest_of
+from p2penergy.questions import GUEST_TOPICS
 from p2penergy.rate import PARTICIPANTS_REMEMBERED_MAX
 from p2penergy.signing import KeyOf, SignatureItem
 
@@ -97,7 +101,7 @@ class Bench:
         self.now_ms = 0
         handlers: dict[Any, Any] = {
             kind: lambda peer, message: self.asked.append((peer, message))
-            for kind in (Request, Query, SyncRequest, HeadersRequest)
+            for kind in (Request, Query, SyncRequest, HeadersRequest, CommitteesRequest, SealedRequest)
         }
         self.members = Members()
         parts: tuple[Any, ...] = (self.core, self.members, self.verifier, CHAIN_ID, self.events.append)
@@ -187,13 +191,50 @@ def test_what_needs_no_signature_goes_on_at_once() -> None:
     assert bench.asked == [(PEER, Query(1, "status", b""))]
 
 
-def test_a_stranger_may_ask_for_headers_alone() -> None:
+APPLICATION = SealedRequest(b"request", False, 1, ())
+RELAYED = SealedRequest(b"request", True, 1, ())
+
+
+@pytest.mark.parametrize("stranger", [b"s" * 20, guest_of(PEER)])
+def test_a_stranger_may_look_at_headers_and_apply_and_nothing_else(stranger: bytes) -> None:
     bench = Bench()
-    for message in (Status(1, 1), vote(), Query(1, "status", b""), SyncRequest(1, 1), answer(1)):
-        bench.take(message, b"s" * 20)
-    assert bench.inbox.refused == {"not_a_member": 5}
-    bench.take(HeadersRequest(1, 1), b"s" * 20)
-    assert bench.asked == [(b"s" * 20, HeadersRequest(1, 1))]
+    refused = [
+        *(Status(1, 1), vote(), Query(1, "status", b""), Query(1, "post", b""), SyncRequest(1, 1)),
+        *(answer(1), Request((b"t",), False), Request((b"t",), True), RELAYED),
+    ]
+    for message in refused:
+        bench.take(message, stranger)
+    assert bench.inbox.refused == {"not_a_member": len(refused)}
+    assert (bench.events, bench.asked, bench.verifier.waiting) == ([], [], [])
+    allowed = [
+        HeadersRequest(1, 1),
+        CommitteesRequest((b"r" * 32,)),
+        APPLICATION,
+        *(Query(1, topic, b"") for topic in sorted(GUEST_TOPICS)),
+    ]
+    for message in allowed:
+        bench.take(message, stranger)
+    assert [message for _, message in bench.asked] == allowed
+
+
+def test_a_stranger_may_ask_so_much_and_no_more() -> None:
+    bench = Bench(frames_per_s_max=10_000)
+    for _ in range(GUEST_FRAMES_BURST + 7):
+        bench.take(HeadersRequest(1, 1), b"s" * 20)
+    assert len(bench.asked) == GUEST_FRAMES_BURST
+    assert bench.inbox.refused == {"guest_rate": 7}
+    bench.take(HeadersRequest(1, 1), b"o" * 20)
+    bench.take(HeadersRequest(1, 1), PEER)
+    assert len(bench.asked) == GUEST_FRAMES_BURST + 2
+
+
+def test_only_a_members_node_passes_applications_on() -> None:
+    bench = Bench()
+    bench.take(RELAYED, PEER + b"agent")
+    assert bench.inbox.refused == {"not_from_a_node": 1}
+    bench.take(RELAYED)
+    bench.take(APPLICATION, PEER + b"agent")
+    assert [message for _, message in bench.asked] == [RELAYED, APPLICATION]
 
 
 def test_an_agent_is_the_member_behind_it() -> None:

@@ -50,7 +50,9 @@ PURE: dict[str, frozenset[str]] = {
         f"p2penergy.{name}" for name in ("beacon", "digests", "genesis", "messages", "score_rules")
     ),
     "p2penergy.conflicts": frozenset(["p2penergy.messages"]),
-    "p2penergy.proofs": CORE | {"p2penergy.consensus"},
+    "p2penergy.light": CORE | {"p2penergy.consensus"},
+    "p2penergy.following": frozenset(["p2penergy.light", "p2penergy.messages"]),
+    "p2penergy.proofs": CORE | {"p2penergy.light"},
     "p2penergy.consensus": CORE,
     "p2penergy.ledger": CORE | {"p2penergy.grid"},
     "p2penergy.market": CORE | {"p2penergy.grid", "p2penergy.ledger"},

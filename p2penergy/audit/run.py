@@ -12,6 +12,7 @@ from p2penergy.audit.own_votes import OwnVotes
 from p2penergy.audit.tables import (
     Tables,
     check_checksums,
+    check_committees,
     check_heights,
     check_log,
     check_structure,
@@ -94,6 +95,7 @@ def _audit_tables(
 ) -> None:
     check_structure(tables, genesis.chain_id, report)
     check_checksums(tables, report)
+    check_committees(tables, report)
     report.base_height = base_of(tables)
     check_heights(tables, report)
     votes = OwnVotes(tables, report)

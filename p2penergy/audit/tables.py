@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from p2penergy.audit.findings import LedgerReport
+from p2penergy.committees import root_of
+from p2penergy.messages import MalformedMessageError, decode_members
 from p2penergy.store import StoreError
 from p2penergy.store.schema import (
     SCHEMA_VERSION,
@@ -115,6 +117,18 @@ def _sum(table: str, row: Row) -> int:
         return checksum(*columns)
     except OverflowError:
         return -1
+
+
+def check_committees(tables: Tables, report: LedgerReport) -> None:
+    """Every committee that is told to light clients fits the root that they know it by."""
+    for root, members in tables.rows("SELECT root, members FROM committees"):
+        try:
+            fits = root_of(decode_members(members)) == root
+        except (MalformedMessageError, TypeError):
+            fits = False
+        if not fits:
+            where = f"root {root.hex() if isinstance(root, bytes) else root!r}"
+            report.add("committees", where, "its members do not fit the root")
 
 
 def check_heights(tables: Tables, report: LedgerReport) -> None:

@@ -9,6 +9,7 @@ Implements CONSENSUS sections 3 and 9.
 from dataclasses import dataclass, replace
 
 from p2penergy.blocks import Draft, InvalidBlockError, draft_of
+from p2penergy.committees import Roll
 from p2penergy.consensus import certificates
 from p2penergy.consensus.committee import Committee
 from p2penergy.consensus.drawing import Drawing
@@ -125,6 +126,10 @@ class Chain:
         if height == self.tip_height and self.tip is not None:
             return self.tip_committee
         raise KeyError(f"only the committees of heights {self.tip_height} and {self.height} are at hand")
+
+    def named(self, stage: Stage) -> tuple[Roll, ...]:
+        """The stage's committees of the next heights, as far as decided headers name them."""
+        return self._drawing.named(stage)
 
     def may_be_member_next(self, participant_id: bytes) -> bool:
         """Whether somebody can be in C_{h+1}, whose stage is not decided yet."""

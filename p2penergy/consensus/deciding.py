@@ -26,12 +26,22 @@ def decide_if_ready(work: Work) -> bool:
 def decide(work: Work, known: KnownBlock, certificate: Certificate, caught_up: bool) -> None:
     """Make a block permanent, tell everybody unless it came by catch-up, open the next height."""
     height = work.instance.height
-    is_member, order = work.is_member, work.chain.committee.members
+    is_member, committee = work.is_member, work.chain.committee
     work.chain.advance(known, certificate, slot_at(work.timing, work.now_ms))
-    work.persist(DecidedRecord(height, known.digest, known.raw, encode(certificate), known.outcome))
+    proof, members = encode(certificate), tuple(committee.keys.items())
+    work.persist(
+        DecidedRecord(height, known.digest, known.raw, proof, known.outcome, committee.root, members)
+    )
     work.effects.decided.append(
         Decision(
-            height, certificate.view, known.digest, known.block, certificate, order, known.outcome, caught_up
+            height,
+            certificate.view,
+            known.digest,
+            known.block,
+            certificate,
+            committee.members,
+            known.outcome,
+            caught_up,
         )
     )
     work.answered_ms.clear()

@@ -86,6 +86,11 @@ class Drawing:
             return []
         return [self.committee(height, stage) for stage in Stage if self._serves(height, stage)]
 
+    def named(self, stage: Stage) -> tuple[Roll, ...]:
+        """The stage's committees from the working height on, as far as decided headers name them."""
+        heights = range(self._tip + 1, self._tip + self._timing.lag_blocks + 1)
+        return tuple(self._read(height, stage, None)[1] for height in heights)
+
     def roots(self, reveal: bytes) -> tuple[bytes, bytes]:
         """Roots of both stages' committees at height + L, in a block of the working height."""
         value = self.next_beacon(reveal)

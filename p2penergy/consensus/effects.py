@@ -8,7 +8,7 @@ then the timer.
 from dataclasses import dataclass, field
 
 from p2penergy.consensus.ports import Outcome
-from p2penergy.messages import Block, Certificate, Evidence, Message, VoteKind
+from p2penergy.messages import Block, Certificate, CommitteeMembers, Evidence, Message, VoteKind
 from p2penergy.signing import Verified
 
 # ---- events: what `Replica.step` takes ------------------------------------------------------------
@@ -99,6 +99,9 @@ class DecidedRecord:
     block: bytes
     certificate: bytes
     outcome: Outcome
+    committee_root: bytes = b""
+    committee: CommitteeMembers = ()
+    """Who decided it, with their keys; () where nobody needs to be told."""
 
 
 Record = ViewRecord | VoteRecord | BlockRecord | PreparedRecord | DecidedRecord

@@ -8,6 +8,7 @@ left for a later event. Implements CONSENSUS sections 1 to 7.
 
 from collections.abc import Mapping
 
+from p2penergy.committees import Roll
 from p2penergy.consensus import (
     admission,
     bounds,
@@ -38,6 +39,7 @@ from p2penergy.messages import (
     Message,
     Prepare,
     PrePrepare,
+    Stage,
     Status,
     SyncResponse,
     ViewChange,
@@ -137,6 +139,10 @@ class Replica:
     def committee(self, height: int) -> Committee:
         """The committee of the tip's height or of the height worked on; KeyError for others."""
         return self._work.chain.committee_at(height)
+
+    def named(self, stage: Stage) -> tuple[Roll, ...]:
+        """The stage's committees of the next heights, as far as decided headers name them."""
+        return self._work.chain.named(stage)
 
     def leader(self, height: int, view: int) -> bytes:
         """leader(h, v) at the height worked on, v >= first(h); KeyError for other heights."""

@@ -152,6 +152,7 @@ async def reaching(device: Device, nodes: Sequence[str], wait_s: float) -> Async
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(STRAGGLERS_S):
                         await client.connected(len(addresses))
+                await client.follow()
                 yield Network(device, client, tuple(addresses))
     except TimeoutError:
         raise ClientError(

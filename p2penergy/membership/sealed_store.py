@@ -29,13 +29,10 @@ class SealedStore:
     """Sealed bytes by the digest of their request."""
 
     def __init__(self, folder: Path) -> None:
-        """Open or make the folder; raises KeyFileError when it can't be private."""
+        """Open the folder, if there is one yet; raises KeyFileError when others may read it."""
         self._folder = folder
-        try:
-            folder.mkdir(mode=PRIVATE_FOLDER_MODE, parents=True, exist_ok=True)
-        except OSError as error:
-            raise KeyFileError(f"{folder} can't be made: {error.strerror}.") from None
-        refuse_if_others_may_read(folder)
+        if folder.exists():
+            refuse_if_others_may_read(folder)
         kept = sorted(folder.glob(f"*{_SUFFIX}"), key=lambda path: path.stat().st_mtime_ns)
         self._kept = {path.stem: None for path in kept}
 
@@ -45,6 +42,10 @@ class SealedStore:
     def keep(self, request_digest: bytes, sealed: bytes) -> None:
         """Keep one seal, durable when this returns; raises KeyFileError."""
         name = request_digest.hex()
+        try:
+            self._folder.mkdir(mode=PRIVATE_FOLDER_MODE, parents=True, exist_ok=True)
+        except OSError as error:
+            raise KeyFileError(f"{self._folder} can't be made: {error.strerror}.") from None
         while len(self._kept) >= REQUESTS_KEPT_MAX and name not in self._kept:
             oldest = next(iter(self._kept))
             del self._kept[oldest]

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from p2penergy.consensus.effects import Record, Restored, VoteRecord
 from p2penergy.consensus.ports import Outcome
-from p2penergy.messages import Certificate, Header
+from p2penergy.messages import Certificate, CommitteeMembers, Header
 from p2penergy.store.limits import HISTORY_VERSIONS_MAX
 
 Done = Callable[[Exception | None], None]
@@ -106,6 +106,9 @@ class Persistence(Protocol):
 
     def blocks(self, first: int, count: int, bytes_max: int) -> list[tuple[bytes, bytes]]:
         """Decided blocks from `first` on: at most `count`, and `bytes_max` beyond the first one."""
+
+    def committee(self, root: bytes) -> CommitteeMembers | None:
+        """Who a committee that decided a block was, with their keys; None for a root that is not known."""
 
     def headers(self, first: int, count: int) -> list[tuple[Header, Certificate]]:
         """Decided headers from `first` on with their certificates, at most `count`."""

@@ -16,11 +16,13 @@ from p2penergy.consensus.effects import BlockRecord, PreparedRecord, Restored, V
 from p2penergy.messages import (
     Block,
     Certificate,
+    CommitteeMembers,
     Header,
     MalformedMessageError,
     VoteKind,
     decode_block,
     decode_certificate,
+    decode_members,
 )
 from p2penergy.store.errors import REFETCH, StoreError, corrupt
 from p2penergy.store.limits import HEADER_BYTES_MAX, HISTORY_VERSIONS_MAX, READERS_MAX
@@ -135,6 +137,15 @@ class Reader:
                     break
                 found.append(pair)
         return found
+
+    def committee(self, root: bytes) -> CommitteeMembers | None:
+        """Who a committee that decided a block was, with their keys; None for a root that is not known here.
+
+        It proves itself by its root, which whoever asks compares.
+        """
+        with self._lend() as connection:
+            row = connection.execute("SELECT members FROM committees WHERE root = ?", (root,)).fetchone()
+        return None if row is None else decode_members(row[0])
 
     def headers(self, first: int, count: int) -> list[tuple[Header, Certificate]]:
         """Decided headers from `first` on with their certificates, at most `count`; [] below `base`.

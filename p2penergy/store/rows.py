@@ -18,6 +18,7 @@ from p2penergy.consensus.effects import (
     ViewRecord,
     VoteRecord,
 )
+from p2penergy.messages import encode_members
 from p2penergy.store.errors import DoubleVoteError, StoreError
 from p2penergy.store.limits import VOTE_HEIGHTS_KEPT
 from p2penergy.store.ports import Base, StoredOutcome, Version
@@ -34,6 +35,8 @@ class Rows:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self.tip = int(connection.execute("SELECT coalesce(max(height), 0) FROM decisions").fetchone()[0])
+        self._last_committee = b""
+        """Most often the same ones decide the next block, too."""
 
     def write(self, records: Sequence[Record]) -> None:
         """Write records in their order.
@@ -137,8 +140,18 @@ class Rows:
             sorted((each, record.height, index) for index, each in enumerate(outcome.transaction_ids)),
         )
         self._results(record.height, outcome.transaction_ids, outcome.receipts, outcome.versions)
+        self._committee(record)
         self.tip = record.height
         self._forget(block_id)
+
+    def _committee(self, record: DecidedRecord) -> None:
+        if not record.committee or record.committee_root == self._last_committee:
+            return
+        self._connection.execute(
+            "INSERT OR IGNORE INTO committees VALUES (?, ?)",
+            (record.committee_root, encode_members(record.committee)),
+        )
+        self._last_committee = record.committee_root
 
     def _results(
         self,

@@ -16,7 +16,7 @@ from p2penergy.store.limits import CACHE_KIB, WAL_PAGES_MAX
 FILE_NAME = "ledger.sqlite3"
 READ_ERRORS = (sqlite3.DatabaseError, UnicodeDecodeError)
 """What reading a damaged file raises: SQLite quotes damaged names in its own sentences."""
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 KEY_DIGEST_BYTES = 16
 
 _SCHEMA = """
@@ -62,6 +62,11 @@ CREATE TABLE state ( -- the value of every key after the last decided block
 CREATE TABLE ended ( -- keys that had a value once
     key_digest BLOB PRIMARY KEY, -- first 16 bytes of SHA-256 over the key: there are many, and long ones
     height INTEGER NOT NULL -- of the block that ended it
+) WITHOUT ROWID;
+
+CREATE TABLE committees ( -- every committee that decided a block, for whoever follows the headers only
+    root BLOB PRIMARY KEY,
+    members BLOB NOT NULL -- msgpack: ids ascending, each with its key; the root is their digest
 ) WITHOUT ROWID;
 
 CREATE TABLE views ( -- the highest view entered at a height

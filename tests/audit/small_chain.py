@@ -197,7 +197,11 @@ class SmallChain:
         height, view = self.chain.height, self.chain.schedule.view_at(known.block.header.slot)
         proof = self.certificate(VoteKind.COMMIT, height, view, known.digest)
         self.store.persist_now(self.votes(known, view))
-        self.store.persist_now([DecidedRecord(height, known.digest, known.raw, encode(proof), known.outcome)])
+        roll = self.chain.committee.roll
+        members = tuple(roll.keys.items())
+        self.store.persist_now(
+            [DecidedRecord(height, known.digest, known.raw, encode(proof), known.outcome, roll.root, members)]
+        )
         self.chain.advance(known, proof, known.block.header.slot)
 
     def decide_with_header(self, known: KnownBlock, change: HeaderChange) -> None:

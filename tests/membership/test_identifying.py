@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, tzinfo
+
+import pytest
+
+from p2penergy.membership import identifying
 from p2penergy.membership.authority import Authority
+from p2penergy.membership.certificates import VerifiedDevice
 from p2penergy.membership.identifying import identifier
 from p2penergy.membership.keys import DeviceKey
 
@@ -23,10 +29,38 @@ def test_revocations_and_the_registry_are_asked_each_time() -> None:
     revoked: set[int] = set()
     identify = identifier(AUTHORITY.certificate_pem, revoked)
     registered = {device.participant_id: key.public_key_compressed()}
-    identify.require(lambda shown: registered.get(shown.participant_id) == shown.public_key)
+
+    def name_of(shown: VerifiedDevice) -> bytes | None:
+        return shown.participant_id if registered.get(shown.participant_id) == shown.public_key else None
+
+    identify.name_by(name_of)
     assert identify(device.der) == device.participant_id
     registered[device.participant_id] = DeviceKey.generate().public_key_compressed()
     assert identify(device.der) is None
     registered[device.participant_id] = key.public_key_compressed()
     revoked.add(device.serial)
     assert identify(device.der) is None
+
+
+def test_a_remembered_certificate_expires_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = AUTHORITY.issue_device(DeviceKey.generate().public_key(), days=2)
+    identify = identifier(AUTHORITY.certificate_pem)
+    assert identify(device.der) == device.participant_id
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.now(tz) + timedelta(days=3)
+
+    monkeypatch.setattr(identifying, "datetime", Later)
+    assert identify(device.der) is None
+    assert identifier(AUTHORITY.certificate_pem)(device.der) is None
+
+
+def test_few_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identifying, "CERTIFICATES_REMEMBERED_MAX", 2)
+    identify = identifier(AUTHORITY.certificate_pem)
+    for _ in range(4):
+        device = AUTHORITY.issue_device(DeviceKey.generate().public_key())
+        assert identify(device.der) == device.participant_id
+    assert len(identify._seen) == 2

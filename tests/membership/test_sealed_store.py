@@ -14,6 +14,7 @@ from p2penergy.membership.sealed_store import SealedStore
 def test_what_is_kept_is_private_and_there_after_a_restart(tmp_path: Path) -> None:
     folder = tmp_path / "sealed"
     store = SealedStore(folder)
+    assert not folder.exists()
     store.keep(b"a" * 32, b"bytes")
     store.keep(b"a" * 32, b"bytes")
     assert len(store) == 1
@@ -37,5 +38,6 @@ def test_a_folder_that_others_may_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(KeyFileError, match="chmod 700"):
         SealedStore(tmp_path / "sealed")
     (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "file").chmod(0o600)
     with pytest.raises(KeyFileError, match="can't be made"):
-        SealedStore(tmp_path / "file")
+        SealedStore(tmp_path / "file").keep(b"a" * 32, b"x")

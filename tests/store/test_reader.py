@@ -1,6 +1,7 @@
 """Questions to the ledger file: bounds, order, many threads at once."""
 
 import contextlib
+import dataclasses
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from store_samples import (
     certificate,
     decided,
     sample_block,
+    signed_at,
     transaction_id,
     vote,
 )
@@ -170,3 +172,15 @@ def test_entries_under_a_prefix_are_the_current_ones(tmp_path: Path) -> None:
         assert store.entries(b"order/", 2) == every[:2]
         assert store.entries(b"order/b", 10) == every[2:]
         assert store.entries(b"wallet/", 10) == []
+
+
+def test_committees_are_told_by_their_roots(tmp_path: Path) -> None:
+    first = tuple((bytes([number]) * 20, bytes([number]) * 33) for number in range(4))
+    others = first[1:]
+    with contextlib.closing(Store.create(tmp_path / FILE_NAME, CHAIN)) as store:
+        for height, (root, members) in enumerate([(b"f" * 32, first), (b"o" * 32, others)] * 2, start=1):
+            record = dataclasses.replace(decided(height), committee_root=root, committee=members)
+            store.persist_now([record, *signed_at(height + 1)])
+        assert store.committee(b"f" * 32) == first
+        assert store.committee(b"o" * 32) == others
+        assert store.committee(b"x" * 32) is None
