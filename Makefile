@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test test-system lint format campaign fuzz clean
+.PHONY: help setup demo test test-system lint format campaign fuzz manifests kills clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,12 @@ campaign: $(STAMP)  ## half a million simulated schedules
 
 fuzz: $(STAMP)  ## every decoder for a minute each; atheris where it is installed; ARGS="--seconds 600 message"
 	$(BIN)/python -m tests.fuzz $(ARGS)
+
+manifests: $(STAMP)  ## 50 networks of real processes, disturbed by seed; ARGS="--seeds 7"; cables are pulled as root only
+	$(BIN)/python -m tests.manifests $(ARGS)
+
+kills: $(STAMP)  ## 100 times kill -9 over seven validators under trade, then an audit of every ledger
+	$(BIN)/python -m tests.manifests --kills 100 $(ARGS)
 
 lint: $(STAMP)  ## formatting, lint, strict types
 	$(BIN)/ruff format --check --quiet .

@@ -21,8 +21,9 @@ def ip(*arguments: str) -> None:
 class Machines:
     """Hosts 1..n and a switch; `remove` at the end, when nothing runs in them any more."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, network: str = NETWORK) -> None:
         self._stem = f"p2e{os.getpid()}"
+        self.network = network
         self._made: list[str] = []
         self.count = count
         try:
@@ -32,7 +33,7 @@ class Machines:
             raise
 
     def address(self, number: int) -> str:
-        return f"{NETWORK}.{number}"
+        return f"{self.network}.{number}"
 
     def name(self, number: int) -> str:
         return f"{self._stem}h{number}"
@@ -57,6 +58,14 @@ class Machines:
             ip("-n", self._switch, "link", "set", port, "master", "br0", "up")
             ip("-n", name, "address", "add", f"{self.address(number)}/{PREFIX_BITS}", "dev", "eth0")
             ip("-n", name, "link", "set", "eth0", "up")
+
+    def join(self, address: str) -> None:
+        """Plug this machine itself into the switch, until `remove`."""
+        leg = f"{self._stem}me"
+        ip("-n", self._switch, "link", "add", "portme", "type", "veth", "peer", "name", leg, "netns", "1")
+        ip("-n", self._switch, "link", "set", "portme", "master", "br0", "up")
+        ip("address", "add", f"{address}/{PREFIX_BITS}", "dev", leg)
+        ip("link", "set", leg, "up")
 
     def unplug(self, number: int) -> None:
         """Pull the cable at the switch: the host keeps its address and hears nothing."""
