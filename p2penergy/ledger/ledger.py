@@ -99,6 +99,8 @@ class Ledger:
         self._grid = grid_plan(genesis)
         self._height = height
         self._state = State.of(items, genesis.market.transaction_life_periods)
+        self._serving: Roll | None = None
+        """The verification committee that the present tip leads to, once somebody has asked for it."""
         self._roster = Roster(genesis.consensus, height, self._state.items())
         life_periods, get = genesis.market.transaction_life_periods, self._state.get
         key = genesis.authority_key
@@ -169,7 +171,8 @@ class Ledger:
             transactions = memberships.select(period, bytes_max, self._verifiers(height))
         else:
             transactions = self.pool.select(period, bytes_max)
-        to_verify = not verifies and memberships.is_ready() and self._may_verify(height + 1)
+        to_verify = not verifies and self._may_verify(height + 1)
+        to_verify = to_verify and memberships.is_ready(self._verifiers(height + 1))
         return Draft(
             height=height,
             slot=slot,
@@ -191,7 +194,7 @@ class Ledger:
 
     def has_pending(self, slot: int) -> bool:
         """Whether a leader has something to propose: what was sent, or what the clock has made due."""
-        if self.pool.memberships.is_ready():
+        if self.pool.memberships.is_ready(self.verification_committee()):
             return True
         if self._genesis.market.replay:
             return len(self.pool) > 0
@@ -306,6 +309,7 @@ class Ledger:
         self._state.apply(outcome.changes)
         self._height = draft.height
         self._roster.apply(of_members, draft.height)
+        self._serving = None
         self.pool.drop_answered(outcome.answered)
         if unsigned:
             self.pool.drop_of(unsigned)
@@ -342,12 +346,10 @@ class Ledger:
         return known.last if known.last <= height else known.before
 
     def verification_committee(self) -> Roll:
-        """Who verifies next: newcomers seal to these members, and their verdicts count."""
-        height = self._height + 1
-        last = self.last_verification(self._height)
-        if not _RULES.serves(height, last, self._genesis.consensus.lag_blocks):
-            height = last + self._genesis.consensus.lag_blocks
-        return self._verifiers(height)
+        """Whom newcomers seal to now: the committee that the last header names for the stage."""
+        if self._serving is None:
+            self._serving = self._verifiers(self._height + self._genesis.consensus.lag_blocks)
+        return self._serving
 
     def _verifiers(self, height: int) -> Roll:
         """The verification committee of `height`, no verification block lying between the tip and it."""

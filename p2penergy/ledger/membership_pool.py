@@ -9,7 +9,7 @@ A block has at most one transaction about each participant: after the first, the
 more.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from p2penergy.committees import Roll
@@ -79,7 +79,7 @@ class MembershipPool:
         authority_key: bytes | None,
         committee: Callable[[], Roll],
     ) -> None:
-        """`committee` answers with the verification committee that serves next."""
+        """`committee` answers with the verification committee that newcomers seal to now."""
         self._chain_id = chain_id
         self._checker = checker
         self._life_periods = life_periods
@@ -222,14 +222,11 @@ class MembershipPool:
 
     # ---- giving out --------------------------------------------------------------------------------
 
-    def is_ready(self) -> bool:
-        """Whether a verification block would have something to hold."""
-        if not self._own and not self._asked:
+    def is_ready(self, committee: Roll) -> bool:
+        """Whether a verification block that `committee` decides would have something to hold."""
+        if not committee.members:
             return False
-        size = len(self._committee().members)
-        return size > 0 and (
-            bool(self._own) or any(asked.decision(size) is not None for asked in self._asked.values())
-        )
+        return bool(self._own) or next(iter(self._admissions(committee)), None) is not None
 
     def select(self, period: int, bytes_max: int, committee: Roll) -> tuple[bytes, ...]:
         """Transactions for a verification block of `period` that `committee` decides.
@@ -260,7 +257,7 @@ class MembershipPool:
             return {transaction.participant_id, owner or transaction.participant_id}
         return {submitter_of(transaction)}
 
-    def _admissions(self, committee: Roll) -> Iterable[Admission]:
+    def _admissions(self, committee: Roll) -> Iterator[Admission]:
         for asked in self._asked.values():
             code = asked.decision(len(committee.members))
             if code is not None and asked.request.committee_root == committee.root:
