@@ -30,7 +30,9 @@ test-system: $(STAMP)  ## tests that need programs beyond Python, make and git
 	$(BIN)/python -m pytest -m system $(ARGS)
 
 campaign: $(STAMP)  ## half a million simulated schedules
-	$(BIN)/p2penergy simulate --seeds 0..499999 --members 4,5,6,7,10 --profile chaos --jobs 2
+	$(BIN)/python -m tests.compiled out/compiled
+	PYTHONPATH=out/compiled PYTHONSAFEPATH=1 $(BIN)/python -m p2penergy simulate \
+	  --seeds 0..499999 --members 4,5,6,7,10 --profile chaos --jobs 2 $(ARGS)
 
 fuzz: $(STAMP)  ## every decoder for a minute each; atheris where it is installed; ARGS="--seconds 600 message"
 	$(BIN)/python -m tests.fuzz $(ARGS)

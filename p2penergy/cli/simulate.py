@@ -28,7 +28,7 @@ from p2penergy.simulation.shrinking import shrink
 
 JOBS_MAX = 256
 CHUNK_SEEDS = 16
-GC_OBJECTS = 100_000
+GC_OBJECTS = 1_000_000
 TWINS = "twins"
 """The profile whose seeds number all Twins scenarios: 0..262143 is all of them for 4 members."""
 
