@@ -17,6 +17,8 @@ from p2penergy import genesis as genesis_module
 from p2penergy.beacon import HashChain
 from p2penergy.config import Config, Role
 from p2penergy.genesis import Genesis, GenesisError
+from p2penergy.ledger.grid_check import grid_plan
+from p2penergy.ledger.initial import require_in_range
 from p2penergy.membership.certificates import load_authority
 from p2penergy.membership.errors import MembershipError
 from p2penergy.membership.identifying import Identifier
@@ -92,7 +94,11 @@ def read_genesis(path: Path) -> Genesis:
     try:
         if path.stat().st_size > GENESIS_BYTES_MAX:
             raise HomeError(f"{path} has more than {GENESIS_BYTES_MAX} bytes: that is no genesis")
-        return genesis_module.parse(path.read_bytes())
+        parsed = genesis_module.parse(path.read_bytes())
+        # What only the ledger can check: that its sums fit, and that the feeder is one.
+        require_in_range(parsed)
+        grid_plan(parsed)
+        return parsed
     except FileNotFoundError:
         raise HomeError(f"{path} is missing: copy the community's genesis there") from None
     except OSError as error:

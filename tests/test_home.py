@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
+from samples import small_genesis
 
 from p2penergy import home as module
 from p2penergy.beacon import HashChain
 from p2penergy.config import Config, ConfigError, NodeSettings
-from p2penergy.genesis import ConsensusRules, Genesis, Member
+from p2penergy.genesis import ConsensusRules, Genesis, GridNode, GridRules, Member, render
 from p2penergy.home import HomeError, load, new_beacon_secret, read_genesis, write
 from p2penergy.membership.authority import Authority
 from p2penergy.membership.errors import KeyFileError
@@ -200,6 +202,12 @@ def _too_large(path: Path) -> None:
         file.truncate(module.GENESIS_BYTES_MAX + 1)
 
 
+def _no_tree(path: Path) -> None:
+    """A feeder without a busbar: well-formed, and nothing that a ledger can begin with."""
+    node = GridNode(node=1, parent=0, r_uohm=0, x_uohm=0, i_max_a=1)
+    path.write_bytes(render(replace(small_genesis(), grid=GridRules(nodes=(node,)))))
+
+
 def _invalid(path: Path) -> None:
     path.write_bytes(b"{}")
 
@@ -211,6 +219,7 @@ def _invalid(path: Path) -> None:
         (_directory, "can't be read: Is a directory"),
         (_too_large, "has more than 67108864 bytes: that is no genesis"),
         (_invalid, ": genesis is not valid: "),
+        (_no_tree, ": grid: node 1 is out of place"),
     ],
 )
 def test_a_genesis_that_cannot_be_used_says_why(

@@ -70,7 +70,7 @@ def create_trade(block: BlockContext, contract: Contract, transaction_id: bytes)
     if outcome.violation is None:
         return TradeReceipt(*told)
     branch, limit = outcome.violation.branch, GRID_LIMITS[outcome.violation.limit]
-    return GridReceipt(*told, limit=limit, upper_node=branch.parent, lower_node=branch.node)
+    return GridReceipt(*told, limit, branch.parent, branch.node)
 
 
 def _preparation(block: BlockContext, contract: Contract, trade_id: bytes) -> Refusal | None:

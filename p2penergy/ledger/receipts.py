@@ -191,13 +191,13 @@ GRID_LIMITS = {
 }
 
 
-class GridReceipt(TradeReceipt, frozen=True, tag=4, gc=False, kw_only=True):
+class GridReceipt(TradeReceipt, frozen=True, tag=4, gc=False):
     """A contract that the feeder can't carry; `expected` is the limit, `found` what it would be."""
 
-    limit: GridLimit
-    upper_node: int
+    limit: GridLimit = GridLimit.CURRENT
+    upper_node: int = -1
     """-1: the branch is the transformer."""
-    lower_node: int
+    lower_node: int = 0
 
 
 class OrderReceipt(_Shape, frozen=True, tag=3, gc=False):

@@ -20,9 +20,11 @@ from msgspec.structs import replace
 from samples import KINDS, full, small_genesis
 
 from p2penergy import config, genesis
+from p2penergy.agents.settings import SettingsError, parse_settings
 from p2penergy.config import ConfigError
 from p2penergy.consensus.effects import DecidedRecord
 from p2penergy.genesis import GenesisError
+from p2penergy.grid.csv_tables import DataError
 from p2penergy.ledger import keys, transactions
 from p2penergy.ledger.bucket_tree import BucketTree
 from p2penergy.ledger.pool import Pool
@@ -40,6 +42,10 @@ from p2penergy.messages import (
     encode,
     header_digest,
 )
+from p2penergy.meters.csv_rows import parse_samples
+from p2penergy.meters.payload import decode_payload
+from p2penergy.meters.registers import Limits, Registers
+from p2penergy.meters.samples import AT_S_MAX, SampleError
 from p2penergy.proofs import ReceiptProof, decode_proof
 from p2penergy.signing import EcdsaChecker, message_items
 from p2penergy.snapshots.files import SnapshotError, read_file, write_file
@@ -50,7 +56,7 @@ from p2penergy.store.wal import first_lost_frame
 from transport.errors import FrameRefused, HelloRefused
 from transport.framing import FrameDecoder, encode_frame
 from transport.hello import Hello, decode_hello, encode_hello
-from transport.limits import Limits
+from transport.limits import Limits as WireLimits
 
 CHAIN = b"c" * 32
 KEY = b"\2" + b"k" * 32
@@ -92,7 +98,7 @@ def _frames(data: bytes, step: int) -> tuple[list[bytes], str]:
 def hello(data: bytes) -> None:
     """A HELLO has one encoding."""
     with contextlib.suppress(HelloRefused):
-        assert encode_hello(decode_hello(data, Limits())) == data
+        assert encode_hello(decode_hello(data, WireLimits())) == data
 
 
 # ---- the wire -------------------------------------------------------------------------------------
@@ -307,6 +313,29 @@ def config_file(data: bytes) -> None:
         assert config.parse(config.render(parsed), "config.toml") == parsed
 
 
+def meter_payload(data: bytes) -> None:
+    """Samples within their limits, or one sentence."""
+    with contextlib.suppress(SampleError):
+        found = decode_payload(data, arrived_s=900)
+        assert Registers(Limits()).feed(found, AT_S_MAX) is not None
+
+
+def meter_table(data: bytes) -> None:
+    """Samples and problems, or an error with the file's name."""
+    try:
+        found = parse_samples("m.csv", data)
+    except DataError as error:
+        assert str(error).startswith("m.csv")
+    else:
+        assert all(problem.startswith("m.csv") for problem in found.problems)
+
+
+def agent_settings(data: bytes) -> None:
+    """Settings that were all understood, or one sentence."""
+    with contextlib.suppress(SettingsError, UnicodeDecodeError):
+        assert parse_settings(data.decode(), "a.toml").horizon_periods >= 1
+
+
 def genesis_file(data: bytes) -> None:
     """What parses has one canonical form, and a chain id of it."""
     with contextlib.suppress(GenesisError):
@@ -395,6 +424,17 @@ TARGETS: dict[str, Target] = {
     "write_ahead_log": Target(write_ahead_log, lambda: [killed_store()[1][: 32 + 2 * (24 + 4096)]]),
     "store": Target(store, lambda: [b"\0", b"\x80", b"\0\0\1\2\3\0\4\5\6"], examples=20),
     "config": Target(config_file, lambda: [config.render(config.Config()).encode()]),
+    "meter_payload": Target(
+        meter_payload,
+        lambda: [
+            b'{"time": 1782900900, "import_wh": 5, "export_wh": 0}',
+            b'[{"1.8.0": 1.5, "2.8.0": "0.1 kWh"}]',
+        ],
+    ),
+    "meter_table": Target(meter_table, lambda: [b"time,import_wh,export_wh\n900,1,2\n1800,x,3\n"]),
+    "agent_settings": Target(
+        agent_settings, lambda: [b'strategy = "curve"\nkeep = 1.5\n[curve]\nsell = [[0, 0.2], [5, 0.1]]\n']
+    ),
     "genesis": Target(
         genesis_file, lambda: [genesis.render(small_genesis()), genesis.canonical_json(small_genesis())]
     ),
