@@ -110,6 +110,10 @@ class CounterApplication:
         """A counter keeps no evidence."""
         return False
 
+    def may_hold(self, raw: bytes) -> bool:
+        """Anybody may count."""
+        return True
+
     def draft(self, height: int, slot: int, proposer: bytes, reveal: bytes, bytes_max: int) -> Draft:
         """Everything pending that fits."""
         size = _KIND_BYTES + _BODY_BYTES

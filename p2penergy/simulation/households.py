@@ -14,10 +14,13 @@ from p2penergy.ledger import (
     Terms,
     decode_receipt,
     keys,
+    parse,
+    query,
     sign_accusation,
     sign_contract,
     sign_reading,
     sign_terms,
+    submitter_of,
 )
 from p2penergy.messages import Evidence, encode
 from p2penergy.signing import Signer
@@ -59,6 +62,10 @@ class SimulatedLedger(Ledger):
     def is_on_record(self, participant_id: bytes) -> bool:
         """Whether evidence against a member was recorded."""
         return self.get(keys.proven(participant_id)) is not None
+
+    def may_hold(self, raw: bytes) -> bool:
+        """Whether its submitter is a member still."""
+        return query.member(self.get, submitter_of(parse(raw, self._chain_id).transaction)) is not None
 
 
 class Load(Protocol):

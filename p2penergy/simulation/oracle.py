@@ -56,6 +56,9 @@ class SimulatedApplication(Application, Protocol):
     def is_on_record(self, participant_id: bytes) -> bool:
         """Whether evidence against a member was recorded."""
 
+    def may_hold(self, raw: bytes) -> bool:
+        """Whether a block may still hold this transaction: not that of somebody expelled meanwhile."""
+
 
 @dataclass(frozen=True, slots=True)
 class Decided:
@@ -157,6 +160,10 @@ class Oracle:
         last = header.height if is_verification else self._last_verification(header.height - 1)
         if header.next_stage is Stage.VERIFICATION and last and header.height + 1 < last + lag:
             raise ViolationError("committee", f"{who} decided {header.height}: nobody verifies after it")
+
+    def may_hold(self, raw: bytes) -> bool:
+        """Whether a block on top of the chain may hold this transaction."""
+        return self._application.may_hold(raw)
 
     def certificate_fault(self, certificate: Certificate, kind: VoteKind) -> str | None:
         """What is wrong with a certificate of a height at most one above the tip."""

@@ -254,9 +254,9 @@ class World:
         return self.dice.sample(members, faulty_max(self.settings.everybody) + 1)
 
     def undecided(self) -> list[bytes]:
-        """Submitted transactions that the chain does not hold yet."""
-        done = self.watch.oracle.transactions
-        return [raw for raw in self.submitted if raw not in done]
+        """Submitted transactions that the chain does not hold yet, and may."""
+        oracle = self.watch.oracle
+        return [raw for raw in self.submitted if raw not in oracle.transactions and oracle.may_hold(raw)]
 
     # ---- hooks --------------------------------------------------------------------------------
 
