@@ -84,19 +84,24 @@ def network(members: int) -> Faults:
     )
 
 
+def crashes(members: int) -> Faults:
+    """A process that ends at one boundary of its work, and comes back."""
+    return st.builds(
+        faults.Crash,
+        st.integers(0, members - 1),
+        moments,
+        st.sampled_from(CRASH_ACTIONS),
+        st.integers(1, 3),
+        st.sampled_from([1, 20, 300, 1500, 4000]),
+        st.booleans(),
+    )
+
+
 def processes(members: int) -> Faults:
     """What happens to correct members' processes, disks and clocks, within what all of them must bear."""
     member = st.integers(0, members - 1)
     return st.one_of(
-        st.builds(
-            faults.Crash,
-            member,
-            moments,
-            st.sampled_from(CRASH_ACTIONS),
-            st.integers(1, 3),
-            st.sampled_from([1, 20, 300, 1500, 4000]),
-            st.booleans(),
-        ),
+        crashes(members),
         st.builds(faults.RestartAll, st.integers(100, END_MS), st.sampled_from([1, 50, 1200])),
         st.builds(faults.Pause, member, moments, st.sampled_from([60, 500, 1500, 3000])),
         st.builds(faults.DiskFails, member, moments, st.sampled_from([10, 500, 2500])),
@@ -128,14 +133,20 @@ def skews(members: int) -> st.SearchStrategy[tuple[Atom, ...]]:
     )
 
 
+def restarts(members: int) -> Faults:
+    """Processes that end and come back, in views that fail one by one."""
+    return st.one_of(crashes(members), crashes(members), masks(members))
+
+
 @st.composite
-def schedules(draw: st.DrawFn, members: int) -> Plan:
-    """A run of `members`, of whom at most f are faulty."""
+def schedules(draw: st.DrawFn, members: int, faults_of: Callable[[int], Faults] | None = None) -> Plan:
+    """A run of `members`, of whom at most f are faulty; `faults_of` draws what else goes wrong."""
     settings = Settings(members=members)
     numbers = st.integers(0, members - 1)
     faulty = draw(st.lists(numbers, max_size=faulty_max(members), unique=True))
     atoms = [draw(_faulty(member)) for member in faulty]
-    drawn = draw(st.lists(st.one_of(network(members), processes(members)), max_size=ATOMS_MAX))
+    other = st.one_of(network(members), processes(members)) if faults_of is None else faults_of(members)
+    drawn = draw(st.lists(other, max_size=ATOMS_MAX))
     # A wrong clock is wrong by itself; another's is within the bound.
     clocks = [skew for skew in draw(skews(members)) if skew.member not in faulty]  # type: ignore[attr-defined]
     profile = draw(st.sampled_from([PROFILE, EAGER]))

@@ -4,7 +4,7 @@ import mutants
 import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
-from schedules import schedules
+from schedules import restarts, schedules
 
 from p2penergy.consensus.rules import Rules
 from p2penergy.simulation.arbiter import faulty_max
@@ -46,19 +46,19 @@ def test_never_more_than_f_members_are_faulty(plan: Plan) -> None:
     assert len(faulty) <= faulty_max(plan.settings.members)
 
 
-def smallest_that_breaks(rules: type[Rules], members: int) -> Plan:
+def smallest_that_breaks(rules: type[Rules], drawn: st.SearchStrategy[Plan]) -> Plan:
     """What Hypothesis makes of the first schedule under which the wrong rules break an invariant."""
 
     def breaks(plan: Plan) -> bool:
         return not Run(plan, mutants.factory(rules)).execute().ok
 
-    search = settings(QUICK, max_examples=2000, phases=[Phase.generate, Phase.shrink])
-    return find(schedules(members), breaks, settings=search)
+    search = settings(QUICK, max_examples=3000, phases=[Phase.generate, Phase.shrink])
+    return find(drawn, breaks, settings=search)
 
 
 @pytest.mark.parametrize("rules", [mutants.QuorumLessOne, mutants.StrictlyMore, mutants.FirstFromLocalCommit])
 def test_a_wrong_rule_is_found_and_shrinks_to_the_faults_that_matter(rules: type[Rules]) -> None:
-    plan = smallest_that_breaks(rules, 4)
+    plan = smallest_that_breaks(rules, schedules(4))
     assert len(plan.atoms) <= 1, plan.atoms
     assert run_plan(plan).ok
 
@@ -66,7 +66,7 @@ def test_a_wrong_rule_is_found_and_shrinks_to_the_faults_that_matter(rules: type
 @pytest.mark.campaign
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("rules", [mutants.NotMonotone, mutants.VotesAgainAfterRestart])
-def test_a_rare_wrong_rule_is_found_and_shrinks(rules: type[Rules]) -> None:
-    plan = smallest_that_breaks(rules, 4)
+def test_a_rare_wrong_rule_is_found_among_restarts_and_shrinks(rules: type[Rules]) -> None:
+    plan = smallest_that_breaks(rules, schedules(4, restarts))
     assert len(plan.atoms) <= 3, plan.atoms
     assert run_plan(plan).ok
