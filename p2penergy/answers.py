@@ -38,6 +38,7 @@ from p2penergy.questions import (
     ENTRIES_MAX,
     HISTORY,
     HISTORY_BLOCKS_BACK_MAX,
+    JOIN,
     PROOF,
     TIP,
     Past,
@@ -68,8 +69,9 @@ class Answers:
         status: Callable[[], dict[str, Any]],
         now_ms: Callable[[], int],
         members: Callable[[bytes], CommitteeMembers | None],
+        applications: Callable[[bytes], dict[str, Any]],
     ) -> None:
-        """`members` tells who a committee was by its root."""
+        """`members`: who a committee was, by its root; `applications`: how far a request has come."""
         self._store = store
         self._ledger = ledger
         self._mesh = mesh
@@ -78,6 +80,7 @@ class Answers:
         self._topics: dict[str, Callable[[bytes, bytes], bytes]] = {
             "status": lambda _asker, _argument: msgspec.json.encode(status()),
             PROOF: lambda _asker, argument: self._proof(argument),
+            JOIN: lambda _asker, argument: msgspec.json.encode(applications(argument)),
             TIP: lambda _asker, _argument: str(store.tip()).encode(),
             "state": lambda _asker, argument: self._state(argument),
             HISTORY: lambda _asker, argument: self._history(argument),

@@ -34,6 +34,7 @@ from p2penergy.messages import (
     Refused,
     Reply,
     Request,
+    SealedRequest,
     decode_message,
     encode,
 )
@@ -63,7 +64,7 @@ class ClientError(Exception):
 
 
 class RefusedError(ClientError):
-    """f+1 validators did not take a transaction; `code` is that of the last one's reason."""
+    """f+1 validators, or all nodes that were asked, did not take a transaction; `code` is the last one's."""
 
     def __init__(self, code: str, sentence: str) -> None:
         super().__init__(f"refused: {sentence}")
@@ -86,6 +87,8 @@ class _Open:
 
     futures: "set[asyncio.Future[Result]]" = field(default_factory=set)
     refusals: set[bytes] = field(default_factory=set)
+    asked: frozenset[bytes] = frozenset()
+    """The nodes that a newcomer applied to: when all of them refuse, nobody else will take it."""
 
     def settle(self, result: Result) -> None:
         """Hand out the result."""
@@ -196,6 +199,23 @@ class Client:
         self._send([transaction for _, transaction in transactions], self.fault_limit + 1)
         return futures
 
+    def apply(self, request_id: bytes, request: SealedRequest) -> "asyncio.Future[Result]":
+        """Send a sealed request to every node that is connected, validator or not; once, as `submit` does.
+
+        The future fails with `RefusedError` when f+1 validators refuse, or all that were asked.
+
+        Raises:
+            ClientError: nobody is connected, or stopped.
+        """
+        self._refuse_if_stopped()
+        asked = self._mesh.connected()
+        if not asked:
+            raise ClientError("no node is connected")
+        future = self._expect(request_id)
+        self._open[request_id].asked = frozenset(asked)
+        self._mesh.broadcast(sorted(asked), encode(request))
+        return future
+
     async def results(self, transactions: Sequence[tuple[bytes, bytes]]) -> list[Result]:
         """Submit, and wait for all receipts; asks everybody again every `RESEND_MS`."""
         if not transactions:
@@ -305,7 +325,8 @@ class Client:
             ClientError: all that are connected have answered, and no f+1 of them agree.
         """
         bodies: Counter[bytes] = Counter()
-        async with self._ask_all(lambda peer: self.query(peer, topic, argument)) as answers:
+        validators = self._mesh.connected() & self.validators.keys()
+        async with self._ask_all(lambda peer: self.query(peer, topic, argument), validators) as answers:
             for answer in answers:
                 with contextlib.suppress(ClientError):
                     body = await answer
@@ -314,20 +335,32 @@ class Client:
                         return body
         raise ClientError(f"no {self.fault_limit + 1} validators agree on {topic}")
 
+    async def any_answer(self, topic: str, argument: bytes = b"") -> bytes:
+        """The first connected node's word on a topic, for what need not be believed.
+
+        Raises:
+            ClientError: nobody answers.
+        """
+        for peer in sorted(self._mesh.connected(), key=self._preference):
+            with contextlib.suppress(ClientError):
+                return await self.query(peer, topic, argument)
+        raise ClientError(f"nobody answers about {topic}")
+
     async def proven(self, transaction_id: bytes) -> Result:
-        """A decided transaction's receipt, proven by a certificate: one validator's answer is enough.
+        """A decided transaction's receipt, proven by a certificate: one node's answer is enough.
 
         Raises:
             ClientError: all that are connected have answered, and no proof holds.
         """
         reason = "none is connected"
-        async with self._ask_all(partial(self._proven_by, transaction_id)) as answers:
+        ask = partial(self._proven_by, transaction_id)
+        async with self._ask_all(ask, self._mesh.connected()) as answers:
             for answer in answers:
                 try:
                     return await answer
                 except ClientError as error:
                     reason = str(error)
-        raise ClientError(f"no validator proves the transaction: {reason}")
+        raise ClientError(f"no node proves the transaction: {reason}")
 
     async def query_json(self, peer: bytes, topic: str, argument: bytes = b"") -> Any:
         """The same, for topics that answer in JSON."""
@@ -399,11 +432,10 @@ class Client:
 
     @contextlib.asynccontextmanager
     async def _ask_all(
-        self, ask: "Callable[[bytes], Coroutine[Any, Any, T]]"
+        self, ask: "Callable[[bytes], Coroutine[Any, Any, T]]", peers: Iterable[bytes]
     ) -> "AsyncIterator[Iterator[asyncio.Future[T]]]":
-        """Ask every connected validator at once; the answers in their order of arrival."""
-        peers = sorted(self._mesh.connected() & self.validators.keys())
-        asked = [asyncio.ensure_future(ask(peer)) for peer in peers]
+        """Ask these at once; the answers in their order of arrival."""
+        asked = [asyncio.ensure_future(ask(peer)) for peer in sorted(peers)]
         try:
             yield asyncio.as_completed(asked)
         finally:
@@ -475,10 +507,11 @@ class Client:
 
     def _on_refused(self, peer: bytes, refused: Refused) -> None:
         open_request = self._open.get(refused.transaction_id)
-        if open_request is None or peer not in self.validators:
+        if open_request is None or peer not in self.validators.keys() | open_request.asked:
             return
-        open_request.refusals.add(peer)
-        if len(open_request.refusals) > self.fault_limit:
+        refusals, asked = open_request.refusals, open_request.asked
+        refusals.add(peer)
+        if len(refusals & self.validators.keys()) > self.fault_limit or (asked and asked <= refusals):
             open_request.fail(RefusedError(refused.code, refused.sentence))
 
 

@@ -113,7 +113,7 @@ def found(plan: Plan, folder: Path, authority: Authority | None = None) -> Commu
     meters = {name: _meter(authority, name) for name, _ in plan.households}
     names = tuple(name for name, _ in plan.households[: plan.validators])
     secrets = {name: homes.new_beacon_secret() for name in names}
-    genesis = _genesis(plan, meters, secrets)
+    genesis = _genesis(plan, meters, secrets, authority.public_key)
     sites = dict(zip(names, plan.sites or _on_loopback(plan, names), strict=True))
     addresses = {meters[name].participant_id: (site.host, site.port) for name, site in sites.items()}
     community = Community(
@@ -175,7 +175,9 @@ def _meter(authority: Authority, name: str) -> Meter:
     return Meter(name, key, certificate.pem, certificate.participant_id)
 
 
-def _genesis(plan: Plan, meters: dict[str, Meter], secrets: dict[str, bytes]) -> Genesis:
+def _genesis(
+    plan: Plan, meters: dict[str, Meter], secrets: dict[str, bytes], authority_key: bytes
+) -> Genesis:
     members = []
     for name, rated_w in plan.households:
         secret = secrets.get(name)
@@ -184,13 +186,18 @@ def _genesis(plan: Plan, meters: dict[str, Meter], secrets: dict[str, bytes]) ->
                 participant_id=meters[name].participant_id.hex(),
                 public_key=meters[name].key.public_key_compressed().hex(),
                 validator=secret is not None,
+                verifier=secret is not None,
                 rated_w=rated_w,
                 wallet_nano=0 if name in plan.penniless else WALLET_NANO,
                 beacon_tip=None if secret is None else HashChain(secret).tip.hex(),
             )
         )
     genesis = Genesis(
-        community=plan.community, consensus=plan.consensus, market=plan.market, members=tuple(members)
+        community=plan.community,
+        authority_key=authority_key.hex(),
+        consensus=plan.consensus,
+        market=plan.market,
+        members=tuple(members),
     )
     check(genesis)
     return genesis

@@ -23,7 +23,8 @@ from p2penergy.consensus.replica import Replica
 from p2penergy.coordinator import Coordinator, wall_clock_ms
 from p2penergy.home import Home
 from p2penergy.inbox import Inbox
-from p2penergy.ledger import Ledger, Snapshot, sign_accusation
+from p2penergy.ledger import Ledger, Snapshot, VerdictCode, sign_accusation, verdict_words
+from p2penergy.ledger.query import is_barred
 from p2penergy.membership.sealed_store import SealedStore
 from p2penergy.messages import (
     PROTOCOL_VERSION,
@@ -148,7 +149,7 @@ class Node:
             self._pending,
             self.replies.answer_again,
         )
-        self.sessions = Sessions(mesh, home.revocations, self._member_key)
+        self.sessions = Sessions(mesh, home.revocations, self._member_key, self._is_barred)
         home.identify.name_by(self.sessions.name_of)
         self.desk = self._make_desk(checker)
         folder = SnapshotFolder(home.snapshots_path, chain_id)
@@ -196,6 +197,7 @@ class Node:
             self.status,
             self._now_ms,
             self._members,
+            self._application,
         )
         in_turn = self.turns.of
         return {
@@ -393,6 +395,18 @@ class Node:
 
     def _member_key(self, participant_id: bytes) -> bytes | None:
         return self.ledger.member_key(participant_id, self.ledger.height)
+
+    def _is_barred(self, participant_id: bytes, public_key: bytes) -> bool:
+        return is_barred(self.ledger.get, participant_id, public_key)
+
+    def _application(self, request_id: bytes) -> dict[str, Any]:
+        # Another application than the ledger, in a benchmark, has no newcomers.
+        given = self.ledger.pool.memberships.verdicts(request_id) if isinstance(self.ledger, Ledger) else {}
+        refusing = [verdict_words(code) for code in given.values() if code is not VerdictCode.ACCEPT]
+        return {
+            "accepting": len(given) - len(refusing),
+            "refusing": sorted(refusing),
+        }
 
     def _verifiers(self, root: bytes) -> Mapping[bytes, bytes] | None:
         return next((roll.keys for roll in self.replica.named(Stage.VERIFICATION) if roll.root == root), None)

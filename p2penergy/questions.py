@@ -14,9 +14,11 @@ from p2penergy.messages import MalformedMessageError, canonical
 
 PROOF = "proof"
 """A decided transaction's receipt with the certificate that proves it; the argument is its id."""
+JOIN = "join"
+"""How far a request to join has come, as JSON; the argument is its transaction id."""
 TIP = "tip"
 """The height of the node's last decided block, as decimal digits."""
-GUEST_TOPICS = frozenset({TIP, PROOF})
+GUEST_TOPICS = frozenset({TIP, PROOF, JOIN})
 """What somebody who is no member may ask."""
 HISTORY = "history"
 ENTRIES = "entries"

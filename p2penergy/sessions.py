@@ -29,11 +29,13 @@ class Sessions:
         mesh: Mesh,
         revocations: RevocationFile,
         key_of: Callable[[bytes], bytes | None],
+        is_barred: Callable[[bytes, bytes], bool],
     ) -> None:
-        """`key_of` tells a present member's key."""
+        """`key_of`: a present member's key; `is_barred`: whether (id, key) was revoked or expelled."""
         self._mesh = mesh
         self._revocations = revocations
         self._key_of = key_of
+        self._is_barred = is_barred
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._rechecked_s = self._loop.time()
@@ -41,6 +43,8 @@ class Sessions:
     def name_of(self, device: VerifiedDevice) -> bytes | None:
         """What a peer with this certificate is called; None: no link with it."""
         who = device.participant_id
+        if self._is_barred(who, device.public_key):
+            return None
         registered = self._key_of(who)
         return who if registered in (None, device.public_key) else guest_of(who)
 

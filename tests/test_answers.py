@@ -58,7 +58,7 @@ def asked(topic: str, argument: bytes) -> Answer:
     mesh = FakeMesh()
     store: Any = FakeStore()
     ledger: Any = FakeLedger()
-    answers = Answers(store, ledger, mesh, dict, lambda: 0, {}.get)  # type: ignore[arg-type]
+    answers = Answers(store, ledger, mesh, dict, lambda: 0, {}.get, {}.get)  # type: ignore[arg-type]
     answers.on_query(SENDER + b"label", Query(7, topic, argument))
     (payload,) = mesh.sent
     answer = decode_message(payload)

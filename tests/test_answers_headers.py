@@ -44,7 +44,7 @@ class World:
 def test_headers_of_the_largest_committee_fit_into_a_frame() -> None:
     # An answer that can't be sent would halt the node: a stranger may ask for it.
     world = World()
-    parts: tuple[Any, ...] = (world, None, world, dict, lambda: 0, {}.get)
+    parts: tuple[Any, ...] = (world, None, world, dict, lambda: 0, {}.get, {}.get)
     Answers(*parts).on_headers(PEER, HeadersRequest(1, HEADERS_MAX))
     [payload] = world.sent
     assert len(payload) <= Limits().frame_bytes_max

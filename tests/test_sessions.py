@@ -28,7 +28,8 @@ async def test_a_member_is_known_by_the_registered_key_alone(tmp_path: Path) -> 
     registered: dict[bytes, bytes] = {}
     authority = Authority.in_memory("Sunny Lane")
     revocations = RevocationFile(tmp_path / "crl.pem", authority.certificate)
-    sessions = Sessions(FakeMesh(), revocations, registered.get)
+    barred: set[tuple[bytes, bytes]] = set()
+    sessions = Sessions(FakeMesh(), revocations, registered.get, lambda who, key: (who, key) in barred)
     assert sessions.name_of(shown(KEY)) == WHO
     registered[WHO] = OTHER
     guest = sessions.name_of(shown(KEY))
@@ -37,6 +38,9 @@ async def test_a_member_is_known_by_the_registered_key_alone(tmp_path: Path) -> 
     assert participant_of(guest) == WHO
     assert not is_guest(WHO)
     assert sessions.name_of(shown(OTHER)) == WHO
+    barred.add((WHO, OTHER))
+    assert sessions.name_of(shown(OTHER)) is None
+    assert sessions.name_of(shown(KEY)) == guest
 
 
 async def test_a_new_revocation_list_and_time_have_links_judged_again(
@@ -45,7 +49,7 @@ async def test_a_new_revocation_list_and_time_have_links_judged_again(
     monkeypatch.setattr(module, "WATCH_S", 0.001)
     authority, path = Authority.in_memory("Sunny Lane"), tmp_path / "crl.pem"
     mesh, revocations = FakeMesh(), RevocationFile(tmp_path / "crl.pem", authority.certificate)
-    sessions = Sessions(mesh, revocations, {}.get)
+    sessions = Sessions(mesh, revocations, {}.get, lambda _who, _key: False)
     sessions.start()
     try:
         authority.revoke(authority.issue_device(DeviceKey.generate().public_key()).serial)

@@ -13,6 +13,7 @@ from p2penergy.ledger.needed import value_at
 from p2penergy.ledger.records import (
     BillRecord,
     ContractRecord,
+    Departure,
     EscrowRecord,
     GoneRecord,
     MarketRecord,
@@ -71,6 +72,14 @@ def member(get: Get, participant_id: bytes) -> MemberRecord | None:
 def gone(get: Get, participant_id: bytes) -> GoneRecord | None:
     """Who was a member once; None for members and strangers."""
     return _record(get, GoneRecord, keys.gone(participant_id))
+
+
+def is_barred(get: Get, participant_id: bytes, public_key: bytes) -> bool:
+    """Whether nothing signed with this key is listened to any more: revoked, or its owner expelled."""
+    ended = gone(get, participant_id)
+    return get(keys.revoked(public_key)) is not None or (
+        ended is not None and ended.why is Departure.EXPELLED
+    )
 
 
 def key_at(get: Get, participant_id: bytes, height: int) -> bytes | None:

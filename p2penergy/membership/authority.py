@@ -54,9 +54,9 @@ from p2penergy.membership.private_files import (
     refuse_if_others_may_read,
     write_atomically,
 )
-from p2penergy.membership.profile import Person
+from p2penergy.membership.profile import PARTICIPANT_ID_BYTES, Person
 from p2penergy.membership.sealing import open_seal, seal
-from p2penergy.signing import public_key_bytes
+from p2penergy.signing import EcdsaSigner, public_key_bytes
 
 AUTHORITY_DAYS: Final = 20 * 365
 DEVICE_DAYS: Final = 5 * 365
@@ -146,6 +146,15 @@ class Authority:
     def certificate_der(self) -> bytes:
         """The authority's certificate in DER."""
         return der_of(self.certificate)
+
+    @property
+    def public_key(self) -> bytes:
+        """33 bytes compressed: what genesis names, so that revocations count on the ledger."""
+        return self._key.public_key_compressed()
+
+    def signer(self) -> EcdsaSigner:
+        """Signs what the authority says on the ledger; it is no participant, so its id is all zeros."""
+        return EcdsaSigner(bytes(PARTICIPANT_ID_BYTES), self._key.private_key)
 
     @property
     def certificate_pem(self) -> bytes:

@@ -13,7 +13,9 @@ from node_network import Village, a_plan, found_village, short_chains
 
 
 def pytest_asyncio_loop_factories(config: Any, item: Any) -> dict[str, Callable[[], Any]]:
-    """Run every asynchronous test of this folder on both loops."""
+    """Run every asynchronous test of this folder on both loops; newcomers' on the one that nodes run on."""
+    if "joining" in item.nodeid:
+        return {"uvloop": uvloop.new_event_loop}
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 

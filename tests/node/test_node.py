@@ -126,7 +126,7 @@ async def test_a_proof_from_one_validator_is_enough(village: Village) -> None:
         receipt = await household.report(FIRST_PERIOD, 0, 70)
         result = await household.client.proven(receipt.transaction_id)
         assert decode_receipt(result.receipt) == receipt
-        with pytest.raises(ClientError, match="no validator proves the transaction: no such transaction"):
+        with pytest.raises(ClientError, match="no node proves the transaction: no such transaction"):
             await household.client.proven(b"x" * 32)
         peer = village.community.meters["H001"].participant_id
         await eventually(lambda: village.nodes["H001"].store.tip() >= result.height)

@@ -1,0 +1,208 @@
+"""A newcomer's way in: seal, apply, wait, and seal again when the verifiers changed.
+
+Lives here: the steps of one application, to join or to renew a key, over a client. Never here: sockets
+(`client`), which committees are believed (`light`), the rules of judging (`membership`). Owns the invariants
+that an identity is sealed only to verifiers whom certified headers name, and that what became of the request
+is believed only as a proven receipt. Implements the newcomer's side of LEDGER section 2.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography import x509
+
+from p2penergy.client import Client, ClientError, RefusedError, Result
+from p2penergy.committees import Roll
+from p2penergy.consensus.rules import Rules
+from p2penergy.genesis import Genesis
+from p2penergy.ledger import decode_receipt
+from p2penergy.ledger.memberships import MembershipRequest, request_digest, sign_join, sign_renewal
+from p2penergy.ledger.receipts import MembershipReceipt
+from p2penergy.membership.certificates import der_of
+from p2penergy.membership.keys import public_key_from
+from p2penergy.membership.profile import METER_PSEUDONYM_BYTES, OID_METER_PSEUDONYM, read_octet_string
+from p2penergy.membership.sealed_identity import Binding, SealedIdentity, seal_to_all
+from p2penergy.messages import SealedRequest, encode
+from p2penergy.questions import JOIN
+from p2penergy.signing import EcdsaSigner
+
+POLL_S = 1.0
+"""Between two looks at the chain."""
+RESEND_POLLS = 5
+NONCE_BYTES = 6
+MOVED = frozenset({"committee_moved", "other_committee"})
+"""Codes of a node to which another verification committee is the present one."""
+
+Tell = Callable[[str, dict[str, Any]], None]
+"""Called with the name of a step and its figures, for whoever shows progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applicant:
+    """Who applies: the device that signs, and the two certificates that only verifiers get to see."""
+
+    signer: EcdsaSigner
+    public_key: bytes
+    device: x509.Certificate
+    identity: x509.Certificate
+
+    @property
+    def meter_pseudonym(self) -> bytes:
+        """What the ledger will know the meter by; raises ClientError when the identity has none."""
+        try:
+            found = read_octet_string(self.identity.extensions, OID_METER_PSEUDONYM, METER_PSEUDONYM_BYTES)
+        except ValueError:
+            found = None
+        if found is None:
+            raise ClientError("the identity certificate names no meter: ask the authority for another")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What a household says of its connection to the grid when it joins."""
+
+    rated_w: int
+    cluster: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    request_id: bytes
+    committee_root: bytes
+    message: SealedRequest
+
+
+class _Moved(Exception):  # noqa: N818 - an event, not a mistake
+    """Other verifiers serve now."""
+
+
+class Application:
+    """One newcomer's request, for as long as it takes."""
+
+    def __init__(
+        self,
+        client: Client,
+        genesis: Genesis,
+        applicant: Applicant,
+        connection: Connection | None,
+        tell: Tell,
+    ) -> None:
+        """With a `connection` it is a request to join, without one to renew the key."""
+        self._client = client
+        self._genesis = genesis
+        self._applicant = applicant
+        self._connection = connection
+        self._tell = tell
+        self._told: dict[str, Any] = {}
+
+    async def decided(self) -> tuple[MembershipReceipt, int]:
+        """Apply until the community has decided; the receipt and the height of its block.
+
+        Raises:
+            ClientError: nobody can be reached, or the nodes refuse to take the request.
+        """
+        while True:
+            verifiers = await self._verifiers()
+            attempt = self._sealed(verifiers)
+            quorum = Rules().quorum(len(verifiers.members))
+            self._tell("sealed", {"verifiers": len(verifiers.members), "quorum": quorum})
+            try:
+                result = await self._wait(attempt)
+            except _Moved:
+                self._tell("verifiers_changed", {"height": self._client.light.height})
+                await asyncio.sleep(POLL_S)
+                continue
+            receipt = decode_receipt(result.receipt)
+            if not isinstance(receipt, MembershipReceipt):
+                raise ClientError("what the chain holds under this request is no receipt of it")
+            return receipt, result.height
+
+    async def _verifiers(self) -> Roll:
+        await self._client.follow()
+        roll = self._client.light.verifiers()
+        self._tell("followed", {"height": self._client.light.height})
+        if roll is None:
+            raise ClientError("the node does not tell who verifies newcomers now; name another with --node")
+        if not roll.members:
+            raise ClientError("nobody in this community volunteers to verify newcomers")
+        return roll
+
+    def _sealed(self, verifiers: Roll) -> _Attempt:
+        applicant, chain_id = self._applicant, self._genesis.chain_id
+        binding = Binding(
+            chain_id,
+            verifiers.root,
+            applicant.signer.participant_id,
+            applicant.public_key,
+            applicant.meter_pseudonym,
+        )
+        keys = {who: public_key_from(key) for who, key in verifiers.keys.items()}
+        sealed = seal_to_all(der_of(applicant.device), der_of(applicant.identity), binding, keys)
+        request = self._request(binding, sealed)
+        message = SealedRequest(encode(request), False, len(sealed.seals), sealed.seals)
+        return _Attempt(request_digest(request, chain_id), verifiers.root, message)
+
+    def _request(self, binding: Binding, sealed: SealedIdentity) -> MembershipRequest:
+        market, tip = self._genesis.market, self._client.light.tip
+        period = market.first_period if tip is None else tip.period
+        common: dict[str, Any] = {
+            "public_key": binding.public_key,
+            "meter_pseudonym": binding.meter_pseudonym,
+            "sealed_digest": sealed.digest,
+            "committee_root": binding.committee_root,
+            "nonce": int.from_bytes(os.urandom(NONCE_BYTES), "big"),
+            "expires_period": period + market.transaction_life_periods,
+        }
+        signer, where = self._applicant.signer, self._connection
+        if where is None:
+            return sign_renewal(signer, binding.chain_id, **common)
+        return sign_join(signer, binding.chain_id, rated_w=where.rated_w, cluster=where.cluster, **common)
+
+    async def _wait(self, attempt: _Attempt) -> Result:
+        """Until the chain holds a receipt of the request; raises _Moved when it never will."""
+        polls = 0
+        future = self._client.apply(attempt.request_id, attempt.message)
+        try:
+            while True:
+                await asyncio.wait([future], timeout=POLL_S)
+                if future.done():
+                    return self._outcome(future)
+                with contextlib.suppress(ClientError):
+                    await self._client.follow()
+                # In this order: what the last header has changed was decided before the proof is asked for.
+                with contextlib.suppress(ClientError):
+                    return await self._client.proven(attempt.request_id)
+                verifiers = self._client.light.verifiers()
+                if verifiers is not None and verifiers.root != attempt.committee_root:
+                    raise _Moved
+                await self._progress(attempt)
+                polls += 1
+                if polls % RESEND_POLLS == 0 and not future.done():
+                    future.cancel()
+                    future = self._client.apply(attempt.request_id, attempt.message)
+        finally:
+            if not future.cancel():
+                # Whoever left by another way does not look at it any more.
+                future.exception()
+
+    @staticmethod
+    def _outcome(future: "asyncio.Future[Result]") -> Result:
+        try:
+            return future.result()
+        except RefusedError as error:
+            if error.code in MOVED:
+                raise _Moved from None
+            raise
+
+    async def _progress(self, attempt: _Attempt) -> None:
+        with contextlib.suppress(ClientError, ValueError):
+            told = json.loads(await self._client.any_answer(JOIN, attempt.request_id))
+            if told != self._told:
+                self._told = told
+                self._tell("verdicts", told)
