@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test test-system lint format campaign fuzz manifests kills clean
+.PHONY: help setup demo test test-system lint format campaign fuzz manifests kills soak clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ manifests: $(STAMP)  ## 50 networks of real processes, disturbed by seed; ARGS="
 
 kills: $(STAMP)  ## 100 times kill -9 over seven validators under trade, then an audit of every ledger
 	$(BIN)/python -m tests.manifests --kills 100 $(ARGS)
+
+soak: $(STAMP)  ## 30 minutes of moderate load: memory, open files, latency per minute; ARGS="--minutes 5"
+	$(BIN)/python -m bench.soak $(ARGS)
 
 lint: $(STAMP)  ## formatting, lint, strict types
 	$(BIN)/ruff format --check --quiet .

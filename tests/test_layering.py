@@ -222,5 +222,9 @@ def test_no_path_has_a_space() -> None:
 
 def test_test_modules_have_names_of_their_own() -> None:
     # Without packages in tests/, two test modules of one name hide each other.
-    names = [path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py"]
+    names = [
+        path.name
+        for path in (ROOT / "tests").rglob("*.py")
+        if path.name not in ("conftest.py", "__main__.py")
+    ]
     assert not {name for name in names if names.count(name) > 1}
