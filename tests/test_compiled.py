@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def command(*arguments: str, compiler: str = "no-such-compiler") -> subprocess.CompletedProcess[str]:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SOURCES = Path(__file__).resolve().parents[2]
+SOURCES = Path(__file__).resolve().parents[1]
 COMPILED = (
     "p2penergy/consensus/*.py",
     "p2penergy/simulation/*.py",
