@@ -64,8 +64,12 @@ class DemoOptions:
         return 2 * EPS_MS + 4 * self.delta_ms
 
     def misconduct(self) -> Misconduct:
-        """What the bad ones do, always the same."""
-        actors = choose(self.neighbourhood.households, self.bad_actors)
+        """What the bad ones do, always the same.
+
+        None of them validates: a low score ends that, too, and the demo is to end with the validators it
+        began with. `p2penergy simulate` has bad validators.
+        """
+        actors = choose(self.neighbourhood.households[self.validators :], self.bad_actors)
         return Misconduct(self.neighbourhood, actors, self.periods()[-1])
 
     def all_days(self) -> tuple[date, ...]:
@@ -108,9 +112,12 @@ def check(options: DemoOptions) -> None:
 
 
 def _check_bad_actors(options: DemoOptions) -> None:
-    most = max(len(options.neighbourhood.households) - HONEST_MIN, 0)
+    most = max(len(options.neighbourhood.households) - max(HONEST_MIN, options.validators), 0)
     if options.bad_actors > most:
-        raise DemoError(f"--bad-actors {options.bad_actors}: from 0 to {most} are possible here")
+        raise DemoError(
+            f"--bad-actors {options.bad_actors}: from 0 to {most} are possible here; "
+            "validators are not among them"
+        )
     if options.bad_actors and options.market is not Market.BILATERAL:
         raise DemoError(
             "--bad-actors goes with --market bilateral: in the auction a bid's money is put aside, so nobody "

@@ -46,6 +46,12 @@ def _signed(letter: Letter, chain_id: bytes) -> bytes:
     return TAG_LETTER + chain_id + encode(letter)[:-_SIGNATURE_FIELD_BYTES]
 
 
+def decode_letter(plain: bytes) -> Letter:
+    """What was sealed; raises `MalformedMessageError`. Nothing of it is verified yet."""
+    letter: Letter = canonical(_decoder, plain, "letter")
+    return letter
+
+
 def write(
     signer: EcdsaSigner, chain_id: bytes, reader: bytes, public_key: bytes, sent_ms: int, word: Word
 ) -> bytes:
@@ -68,7 +74,7 @@ def read(
     own, sender = reader.participant_id, waiting.sender
     try:
         plain = open_seal(reader.private_key, waiting.sealed, *_context(chain_id, sender, own))
-        letter: Letter = canonical(_decoder, plain, "letter")
+        letter = decode_letter(plain)
     except (SealRefused, MalformedMessageError):
         return None
     if (letter.sender, letter.reader) != (sender, own):

@@ -42,14 +42,20 @@ LIFE_PERIODS = 8
 """How long a block may take what is submitted now."""
 
 
-class _File(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class OffersFile(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What is kept between two commands."""
 
     chain_id: Digest
     kept: Annotated[tuple[Negotiation, ...], Meta(max_length=KEPT_MAX)]
 
 
-_decoder = msgspec.msgpack.Decoder(_File)
+_decoder = msgspec.msgpack.Decoder(OffersFile)
+
+
+def decode_offers(data: bytes) -> OffersFile:
+    """What the file holds; raises `MalformedMessageError`."""
+    found: OffersFile = canonical(_decoder, data, "list of offers")
+    return found
 
 
 class Offers:
@@ -204,7 +210,7 @@ class Offers:
         kept = tuple(each for _, each in self.negotiations.items())
         path = self._device.path / OFFERS_FILE
         try:
-            write_atomically(path, encode(_File(self._chain_id, kept)))
+            write_atomically(path, encode(OffersFile(self._chain_id, kept)))
         except (OSError, KeyFileError) as error:
             raise HouseholdError(f"{path} can't be written: {error}") from None
 
@@ -236,7 +242,7 @@ def _load(device: Device) -> Negotiations:
     try:
         with path.open("rb") as file:
             data = file.read(FILE_BYTES_MAX + 1)
-        shape: _File = canonical(_decoder, data, "list of offers")
+        shape = decode_offers(data)
     except FileNotFoundError:
         return Negotiations(own, chain_id)
     except (OSError, ValueError) as error:

@@ -26,6 +26,8 @@ from p2penergy.config import ConfigError
 from p2penergy.consensus.effects import DecidedRecord
 from p2penergy.genesis import GenesisError
 from p2penergy.grid.csv_tables import DataError
+from p2penergy.household.letters import Letter, decode_letter
+from p2penergy.household.offers import OffersFile, decode_offers
 from p2penergy.ledger import keys, transactions
 from p2penergy.ledger.bucket_tree import BucketTree
 from p2penergy.ledger.membership_pool import MembershipPool
@@ -33,6 +35,7 @@ from p2penergy.ledger.pool import Pool
 from p2penergy.ledger.receipts import Receipt, decode_receipt, encode_receipt, sentence
 from p2penergy.ledger.records import TipRecord, encode_record
 from p2penergy.ledger.snapshot import Snapshot, WrongPartError, read_part
+from p2penergy.market.negotiation import Acceptance, Negotiation, Negotiations, Offer, Rejection, Stand
 from p2penergy.messages import (
     Block,
     Certificate,
@@ -50,6 +53,7 @@ from p2penergy.meters.csv_rows import parse_samples
 from p2penergy.meters.payload import decode_payload
 from p2penergy.meters.registers import Limits, Registers
 from p2penergy.meters.samples import AT_S_MAX, SampleError
+from p2penergy.post import Posted, PostError, PostOffice, Waiting, decode_letters, encode_forget
 from p2penergy.proofs import ReceiptProof, decode_proof
 from p2penergy.signing import EcdsaChecker, message_items
 from p2penergy.snapshots.files import SnapshotError, read_file, write_file
@@ -150,6 +154,38 @@ def proof(data: bytes) -> None:
     """A proof of a receipt has one encoding."""
     with contextlib.suppress(MalformedMessageError):
         assert encode(decode_proof(data)) == data
+
+
+def post_office(data: bytes) -> None:
+    """Whatever is left or asked for, the office answers or refuses, and holds one letter at most."""
+    office = PostOffice(lambda _who: True, lambda: 0)
+    with contextlib.suppress(PostError):
+        office.post(b"s" * 20, data)
+        assert len(office) == 1
+    with contextlib.suppress(PostError):
+        assert decode_letters(office.collect(b"r" * 20, data)) == ()
+    with contextlib.suppress(MalformedMessageError):
+        assert msgspec.msgpack.encode(decode_letters(data)) == data
+
+
+def letter(data: bytes) -> None:
+    """What a member sealed, and what a household's negotiations make of it."""
+    with contextlib.suppress(MalformedMessageError):
+        decoded = decode_letter(data)
+        assert encode(decoded) == data
+        kept = Negotiations(decoded.reader, CHAIN)
+        code = kept.take(decoded.sender, decoded.word, 0, lambda _terms, _signature: False)
+        assert len(kept) == (code is None)
+        kept.expire(2**62)
+        assert not len(kept)
+
+
+def offers_file(data: bytes) -> None:
+    """A household's file of open offers."""
+    with contextlib.suppress(MalformedMessageError):
+        decoded = decode_offers(data)
+        assert encode(decoded) == data
+        Negotiations(b"o" * 20, CHAIN, decoded.kept).expire(0)
 
 
 # ---- the ledger -----------------------------------------------------------------------------------
@@ -410,6 +446,28 @@ def _key_seeds() -> list[bytes]:
     return [keys.text(key).encode() for key in found]
 
 
+def _post_seeds() -> list[bytes]:
+    posted, waiting = Posted(b"r" * 20, b"sealed"), Waiting(b"s" * 20, b"sealed")
+    return [encode(posted), encode_forget((b"d" * 32,)), msgspec.msgpack.encode((waiting,))]
+
+
+def _terms() -> transactions.Terms:
+    return transactions.Terms(b"s" * 20, b"r" * 20, 0, 5, 5, 1, 1)
+
+
+def _letter_seeds() -> list[bytes]:
+    words = (Offer(_terms()), Offer(_terms(), CHAIN), Acceptance(CHAIN, bytes(64)), Rejection(CHAIN))
+    return [encode(Letter(b"s" * 20, b"r" * 20, 1, word, bytes(64))) for word in words]
+
+
+def _offers_seeds() -> list[bytes]:
+    kept = (
+        Negotiation(_terms(), Stand.AGREED, False, 2, bytes(64)),
+        Negotiation(_terms(), Stand.RECEIVED, True),
+    )
+    return [encode(OffersFile(CHAIN, kept))]
+
+
 TARGETS: dict[str, Target] = {
     "framing": Target(framing, _frames_of_messages),
     "hello": Target(hello, lambda: [encode_hello(Hello("p2penergy/1", CHAIN, b"n" * 20))]),
@@ -419,6 +477,9 @@ TARGETS: dict[str, Target] = {
     "prefix": Target(prefix, _prefix_seeds),
     "certificate": Target(certificate, lambda: _wire_shape(Certificate)),
     "proof": Target(proof, lambda: _wire_shape(ReceiptProof)),
+    "post_office": Target(post_office, _post_seeds),
+    "letter": Target(letter, _letter_seeds),
+    "offers_file": Target(offers_file, _offers_seeds),
     "transaction": Target(transaction, lambda: _shapes(transactions.Transaction), examples=120),
     "receipt": Target(receipt, lambda: _shapes(Receipt), examples=120),
     "key_text": Target(key_text, _key_seeds),
