@@ -6,7 +6,7 @@ index rebuilt from the state gives the same answers, and that a question costs i
 since it was last asked, not to the members. Implements the pools of CONSENSUS section 9.
 """
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable
 
@@ -107,16 +107,19 @@ class Roster:
             return tuple(sorted(who for who in self._places if self._is_eligible(who, stage, height)))
         before = self._pools[stage, start]
         after: list[bytes] | None = None
+        # Whether somebody was in it, the list itself tells: the state may have forgotten so old a place.
         for who in self._changed(start, height):
-            was, is_now = (self._is_eligible(who, stage, at) for at in (start, height))
-            if was is is_now:
+            pool = before if after is None else after
+            place = bisect_left(pool, who)
+            was = place < len(pool) and pool[place] == who
+            if was is self._is_eligible(who, stage, height):
                 continue
             if after is None:
                 after = list(before)
-            if is_now:
-                insort(after, who)
+            if was:
+                del after[place]
             else:
-                del after[bisect_left(after, who)]
+                after.insert(place, who)
         return before if after is None else tuple(after)
 
     def _known_before(
