@@ -26,7 +26,7 @@ from p2penergy.messages import Evidence, encode
 from p2penergy.signing import Signer
 from p2penergy.simulation.counter import ADD, transaction
 from p2penergy.simulation.dice import Dice
-from p2penergy.simulation.roster import KINDS
+from p2penergy.simulation.roster import JOIN, KINDS, LEAVE
 
 MEMBERSHIP_PPM = 800_000
 EXPORT_WH = 900
@@ -91,6 +91,31 @@ class CounterLoad:
             who = self._dice.below(self._members) + self._number * self._members
             return transaction(self._dice.pick(KINDS), who)
         return transaction(ADD, self._number)
+
+
+class TurnoverLoad:
+    """One outsider in, one member out, and so on: every block changes the pool, and with it a committee.
+
+    Which it is assumes that all was decided in order; what comes out of order changes nothing, and the next
+    one does again.
+    """
+
+    def __init__(self, dice: Dice, members: int, outsiders: int) -> None:
+        self._dice = dice
+        self._inside = list(range(members))
+        self._outside = list(range(members, members + outsiders))
+        self._rounds = 0
+
+    def next(self) -> bytes:
+        """Another transaction."""
+        joins = len(self._outside) > 0 and self._rounds % 2 == 0
+        source, target = (self._outside, self._inside) if joins else (self._inside, self._outside)
+        # Whoever has been there longest, or the next one: so all take their turns.
+        who = source.pop(self._dice.below(2) if len(source) > 1 else 0)
+        target.append(who)
+        number = who + self._rounds * (len(self._inside) + len(self._outside))
+        self._rounds += 1
+        return transaction(JOIN if joins else LEAVE, number)
 
 
 class HouseholdLoad:

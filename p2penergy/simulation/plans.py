@@ -111,6 +111,15 @@ PROFILES: dict[str, Profile] = {
             settings=Settings(outsiders=2, membership=True, settle_blocks=2, verification=True),
         ),
         Profile(
+            "turnover",
+            (*_NETWORK, "crash"),
+            byzantine_ppm=500_000,
+            eager=True,
+            safety_slots_min=7,
+            safety_slots_max=11,
+            settings=Settings(outsiders=2, turnover=True),
+        ),
+        Profile(
             "sampling",
             (*_NETWORK, "crash"),
             byzantine_ppm=500_000,

@@ -38,6 +38,8 @@ class Settings:
     """With more volunteers than that, committees are sampled."""
     membership: bool = False
     """Whether clients let members join and leave; never fewer than `members` stay."""
+    turnover: bool = False
+    """Whether every transaction lets a member join or leave, in turns; for networks with outsiders."""
     verification: bool = False
     """Whether some proposers name the verification stage."""
     community: str = "simulated"

@@ -20,7 +20,13 @@ from p2penergy.simulation.clients import SimClient
 from p2penergy.simulation.counter import CounterApplication, hash_chain
 from p2penergy.simulation.dice import Dice
 from p2penergy.simulation.disk import Disk, StoredDisk
-from p2penergy.simulation.households import CounterLoad, HouseholdLoad, Load, SimulatedLedger
+from p2penergy.simulation.households import (
+    CounterLoad,
+    HouseholdLoad,
+    Load,
+    SimulatedLedger,
+    TurnoverLoad,
+)
 from p2penergy.simulation.network import VirtualNetwork
 from p2penergy.simulation.node import SimNode
 from p2penergy.simulation.oracle import Oracle, SimulatedApplication, ViolationError
@@ -113,6 +119,8 @@ class World:
         if self.settings.application == "ledger":
             return HouseholdLoad(self.genesis, self.ring.signers)
         dice = Dice(self.seed, "load")
+        if self.settings.turnover:
+            return TurnoverLoad(dice, self.settings.members, self.settings.outsiders)
         return CounterLoad(dice, self.settings.everybody, self.settings.membership)
 
     def new_application(self, node: SimNode) -> SimulatedApplication:

@@ -22,12 +22,13 @@ SCHEDULES = {
     "chaos": 160,
     "membership": 40,
     "sampling": 40,
+    "turnover": 40,
     "stages": 40,
     "stretch": 15,
     "ledger": 40,
     "ecdsa": 5,
 }
-"""How many seeds of each profile the default run takes: 1,140 in all, campaigns take far more."""
+"""How many seeds of each profile the default run takes: 1,180 in all, campaigns take far more."""
 BATCHES = 4
 
 
@@ -47,9 +48,12 @@ def test_every_invariant_holds_under_every_drawn_fault(profile: str, batch: int)
 
 
 @pytest.mark.parametrize("members", [1, 2, 3])
-@pytest.mark.parametrize("profile", ["network", "process", "membership"])
+@pytest.mark.parametrize(
+    "profile",
+    ["network", "process", "restart", "clock", "chaos", "membership", "turnover", "stages", "ledger"],
+)
 def test_committees_that_tolerate_nobody_are_safe_and_recover(members: int, profile: str) -> None:
-    for seed in range(12):
+    for seed in range(6):
         result = run_plan(draw_plan(seed, members, profile_named(profile)))
         assert result.ok, f"{result.sentence}\n{result.command()}"
 
@@ -72,6 +76,18 @@ def test_committees_really_change() -> None:
         seen["sampled"] += profile == "sampling" and all(len(panel.members) == 4 for panel in panels)
     assert seen["sampled"] == 12
     assert min(seen[each] for each in ("changes", "renewals", "newcomers", "leavers", "verifications")) >= 10
+
+
+def test_in_the_turnover_profile_most_heights_have_another_committee_than_the_one_before() -> None:
+    changes = heights = 0
+    for seed in range(12):
+        run = Run(draw_plan(seed, SIZES[seed % len(SIZES)], profile_named("turnover")))
+        assert run.execute().ok
+        oracle = run.world.watch.oracle
+        committees = [oracle.committee(height) for height in range(4, oracle.height + 1)]
+        changes += sum(before != after for before, after in pairwise(committees))
+        heights += max(0, len(committees) - 1)
+    assert changes > heights * 3 // 4
 
 
 def test_the_same_seed_gives_the_same_trace_and_another_seed_another() -> None:
