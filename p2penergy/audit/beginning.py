@@ -2,7 +2,8 @@
 
 Lives here: judging a snapshot by what genesis alone vouches for. Never here: the walk. Owns the statement
 that a ledger without its first blocks is believed only as far as a quorum of the committee that genesis
-registers has certified its first state; what was before can't be audited in it, and the report says so.
+registers has certified its first state, or, for founders that renewed or went before it, that state's own
+word; what was before can't be audited in it, and the report says so.
 Implements the snapshots of CONSENSUS section 7.
 """
 
@@ -15,7 +16,7 @@ from p2penergy.audit.leaders import Panel
 from p2penergy.audit.panels import Seat, panel_of
 from p2penergy.audit.tables import Tables
 from p2penergy.genesis import Genesis
-from p2penergy.ledger import Ledger
+from p2penergy.ledger import Ledger, query
 from p2penergy.messages import (
     Certificate,
     Header,
@@ -51,8 +52,6 @@ class Beginning:
     ledger: Ledger
     parent: Parent
     beacons: dict[int, bytes]
-    links: dict[bytes, bytes]
-    """What each volunteer must reveal next."""
     last_verification: int
 
 
@@ -72,12 +71,7 @@ def base_of(tables: Tables) -> int:
 def at_genesis(genesis: Genesis, checker: SignatureChecker) -> Beginning:
     """Nothing was decided yet."""
     parent = Parent(0, 0, genesis.chain_id, genesis.consensus.first_stage, None)
-    links = {
-        bytes.fromhex(each.participant_id): bytes.fromhex(each.beacon_tip)
-        for each in genesis.members
-        if each.beacon_tip is not None
-    }
-    return Beginning(Ledger(genesis, checker), parent, {0: beacon.origin(genesis.chain_id)}, links, 0)
+    return Beginning(Ledger(genesis, checker), parent, {0: beacon.origin(genesis.chain_id)}, 0)
 
 
 def at_snapshot(
@@ -107,10 +101,8 @@ def at_snapshot(
         fault = "the certificate decides another block"
     if fault is not None:
         raise _unsound(report, f"the snapshot's block is not certified: {fault}")
-    members = (bytes.fromhex(each.participant_id) for each in genesis.members)
-    links = {who: link for who in members if (link := ledger.reveal_tip(who)) is not None}
     parent = Parent(height, header.slot, digest, header.next_stage, panel)
-    return Beginning(ledger, parent, beacons, links, ledger.last_verification(height))
+    return Beginning(ledger, parent, beacons, ledger.last_verification(height))
 
 
 def _beacons(genesis: Genesis, ledger: Ledger, height: int) -> dict[int, bytes]:
@@ -141,10 +133,19 @@ def _read(
 
 
 def _require_keys_of_genesis(genesis: Genesis, ledger: Ledger, report: LedgerReport) -> None:
+    """Founders have the keys of genesis, unless the state says when they renewed or went."""
     for member in genesis.members:
-        key = ledger.member_key(bytes.fromhex(member.participant_id), ledger.height)
-        if key is None or key.hex() != member.public_key:
+        who = bytes.fromhex(member.participant_id)
+        key = ledger.member_key(who, ledger.height)
+        if key is not None and key.hex() == member.public_key:
+            continue
+        present, gone = query.member(ledger.get, who), query.gone(ledger.get, who)
+        renewed = present is not None and any(
+            change.height and change.public_key == key for change in present.changes
+        )
+        if not renewed and gone is None:
             raise _unsound(report, f"the snapshot has another key of {member.participant_id} than genesis")
+        report.founders_changed += 1
 
 
 def _unsound(report: LedgerReport, what: str) -> UnsoundError:

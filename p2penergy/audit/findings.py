@@ -34,6 +34,8 @@ class LedgerReport:
     home: Path
     base_height: int = 0
     """Of the snapshot that it begins with, 0: genesis. Nothing before that can be audited here."""
+    founders_changed: int = 0
+    """Members of genesis that by the snapshot's own word had another key by then, or had gone."""
     height: int = 0
     """Of its last decided block."""
     checked_height: int = 0

@@ -64,7 +64,7 @@ class Walk:
         self._tables = tables
         self._timing = genesis.consensus
         self._period = self.ledger.period
-        self._beacons, self._links = start.beacons, start.links
+        self._beacons = start.beacons
         self._parent = start.parent
         self._verified = start.last_verification
         """Height of the last verification block, 0 before the first."""
@@ -148,7 +148,7 @@ class Walk:
         """Every field of the header that is not what the chain so far makes it."""
         header, parent = block.header, self._parent
         view = self.views.view_starting_in(header.slot)
-        link = self._links.get(header.proposer)
+        link = self.ledger.reveal_tip(header.proposer)
         lag = self._timing.lag_blocks
         right: dict[str, object] = {
             "version": PROTOCOL_VERSION,
@@ -245,7 +245,6 @@ class Walk:
         self.report.digests.append(digest)
         self.report.checked_height = self.height
         self.report.transactions += len(outcome.transaction_ids)
-        self._links[header.proposer] = header.reveal
         if header.stage is Stage.VERIFICATION:
             self._verified = self.height
         self._forget_beacons()

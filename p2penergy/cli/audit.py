@@ -71,6 +71,10 @@ def _show(report: AuditReport) -> None:
         )
         if any(each.base_height for each in report.ledgers):
             console.print("Blocks before a ledger's snapshot are not in it: audit them in another one.")
+        for each in report.ledgers:
+            if each.founders_changed:
+                said = f"{each.founders_changed} of the founders had renewed or gone before its snapshot"
+                console.print(f"{escape(each.home.name)}: {said}, which is the snapshot's own word.")
     else:
         count = len(report.findings) + sum(
             len(each.findings) + each.findings_dropped for each in report.ledgers

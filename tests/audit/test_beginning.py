@@ -14,10 +14,20 @@ from msgspec.structs import replace
 from small_chain import HEIGHTS, SmallChain, signers
 
 from p2penergy.audit import AuditReport, audit
+from p2penergy.audit.beginning import _require_keys_of_genesis
+from p2penergy.audit.findings import LedgerReport
 from p2penergy.audit.run import _contradictions
 from p2penergy.cli import main
 from p2penergy.ledger import BLOCK_INDEX, Ledger, Version, VersionStage, keys
-from p2penergy.ledger.records import MemberRecord, decode_record, encode_integer, encode_record
+from p2penergy.ledger.records import (
+    Departure,
+    GoneRecord,
+    KeyChange,
+    MemberRecord,
+    decode_record,
+    encode_integer,
+    encode_record,
+)
 from p2penergy.messages import decode_block, decode_certificate, encode, header_digest
 from p2penergy.signing import EcdsaChecker
 from p2penergy.store import FILE_NAME, Base, Store
@@ -133,6 +143,24 @@ def with_own_keys(pair: Pair) -> Base:
     block = decode_block(pair.block)
     block = replace(block, header=replace(block.header, state_root=root))
     return pair.base(block=encode(block), digest=header_digest(block.header), versions=versions_of(items))
+
+
+def test_a_founder_that_renewed_or_went_before_is_counted(pair: Pair) -> None:
+    items = dict(pair.items)
+    renewing, leaving = (signers()[number].participant_id for number in (4, 5))
+    for who, height in ((renewing, 1), (leaving, 1)):
+        record = decode_record(MemberRecord, items.pop(keys.member(who)))
+        if who == renewing:
+            changed = replace(record, public_key=b"\2" * 33, changes=(KeyChange(height, b"\2" * 33),))
+            items[keys.member(who)] = encode_record(changed)
+        else:
+            left = replace(record, changes=(*record.changes, KeyChange(height, None)))
+            items[keys.gone(who)] = encode_record(GoneRecord(left, Departure.LEFT, height))
+    ledger = Ledger.restore(pair.chain.genesis, EcdsaChecker(), BASE, items.items())
+    report = LedgerReport(pair.late_home)
+    _require_keys_of_genesis(pair.chain.genesis, ledger, report)
+    assert report.founders_changed == 2
+    pair.chain.store.close()
 
 
 FORGED: dict[str, tuple[str, Callable[[Pair], Base]]] = {
