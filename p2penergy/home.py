@@ -19,7 +19,7 @@ from p2penergy.config import Config, Role
 from p2penergy.genesis import Genesis, GenesisError
 from p2penergy.ledger.grid_check import grid_plan
 from p2penergy.ledger.initial import require_in_range
-from p2penergy.membership.certificates import load_authority
+from p2penergy.membership.certificates import load_authority, participant_id
 from p2penergy.membership.errors import MembershipError
 from p2penergy.membership.identifying import Identifier
 from p2penergy.membership.keys import DeviceKey
@@ -184,7 +184,9 @@ def load_device(path: Path) -> Device:
     if name is None:
         raise HomeError(f"{path / CERTIFICATE_FILE} is no valid device certificate of this community")
     member = next((m for m in genesis.members if m.participant_id == name.hex()), None)
-    if member is not None and bytes.fromhex(member.public_key) != key.public_key_compressed():
+    # A renewal names the participant whose id it keeps, and may have another key.
+    first = participant_id(tls.certificate_der) == name
+    if member is not None and first and bytes.fromhex(member.public_key) != key.public_key_compressed():
         raise HomeError(f"{path / KEY_FILE} is not the key that genesis names for participant {name.hex()}")
     signer = EcdsaSigner(name, key.private_key)
     return Device(path, config, genesis, signer, tls, identify, key, authority, revocations)

@@ -26,12 +26,15 @@ _COMMANDS = {
     "import": "p2penergy.cli.portable",
     "import-csv": "p2penergy.cli.import_csv",
     "init": "p2penergy.cli.init",
+    "join": "p2penergy.cli.join",
+    "leave": "p2penergy.cli.membership",
     "liveness": "p2penergy.cli.liveness",
     "market": "p2penergy.cli.market",
     "meter": "p2penergy.cli.meter",
     "offer": "p2penergy.cli.offer",
     "order": "p2penergy.cli.order",
     "peers": "p2penergy.cli.asking",
+    "renew": "p2penergy.cli.join",
     "reset": "p2penergy.cli.portable",
     "score": "p2penergy.cli.wallet",
     "simulate": "p2penergy.cli.simulate",
@@ -43,6 +46,7 @@ _COMMANDS = {
     "trade": "p2penergy.cli.trade",
     "try-trade": "p2penergy.cli.try_trade",
     "version": "p2penergy.cli.about",
+    "volunteer": "p2penergy.cli.membership",
     "wallet": "p2penergy.cli.wallet",
 }
 """Name of each command -> the module that holds it, under that name or `NAME_command`."""

@@ -20,6 +20,9 @@ from rich.console import Console
 from rich.table import Table
 
 from p2penergy.cli.errors import UserError, as_user_error
+from p2penergy.cli.network import WAIT_S, ask
+from p2penergy.household.reach import Network
+from p2penergy.ledger import sign_revocation
 from p2penergy.membership.authority import DEVICE_DAYS, REASONS, Authority
 from p2penergy.membership.authority_index import IssuedRecord
 from p2penergy.membership.certificates import lfdi_text, parse_lfdi
@@ -140,6 +143,9 @@ def issue(
 @_common
 @click.argument("serial")
 @click.option("--reason", type=click.Choice(list(REASONS)), default="unspecified", show_default=True)
+@click.option("--home", type=_PATH, help="A member's folder, through which the ledger is told as well.")
+@click.option("--node", "nodes", multiple=True, metavar="HOST:PORT", help="A validator to ask, repeatable.")
+@click.option("--wait-s", default=WAIT_S, show_default=True, type=click.FloatRange(0.1, 3600))
 def revoke(
     folder: Path,
     ask_passphrase: bool,
@@ -147,8 +153,14 @@ def revoke(
     as_json: bool,
     serial: str,
     reason: str,
+    home: Path | None,
+    nodes: tuple[str, ...],
+    wait_s: float,
 ) -> None:
-    """Take the certificate with number SERIAL (hex, see `ca list`) back."""
+    """Take the certificate with number SERIAL (hex, see `ca list`) back.
+
+    With --home the ledger revokes a device's key too: its membership ends at every node in the next block.
+    """
     with as_user_error(MembershipError):
         try:
             number = int(serial, 16)
@@ -157,11 +169,36 @@ def revoke(
                 f"{serial!r} is not a serial number in hex; `p2penergy ca list` shows them."
             ) from None
         authority = Authority.open(folder, _passphrase(ask_passphrase, passphrase_file))
-        authority.revoke(number, reason)
+        if home is None or number not in authority.revoked():
+            authority.revoke(number, reason)
+    height = None if home is None else _told_to_the_ledger(authority, number, home, nodes, wait_s)
     if as_json:
-        _print_json({"serial": f"{number:x}", "reason": reason, "list": str(folder / "crl.pem")})
+        figures = {"serial": f"{number:x}", "reason": reason, "list": str(folder / "crl.pem")}
+        _print_json(figures if height is None else figures | {"height": height})
         return
     click.echo(f"Certificate {number:x} is revoked. Give every node {folder / 'crl.pem'}.")
+    if height is not None:
+        click.echo(f"The ledger has revoked its key in block {height}.")
+
+
+def _told_to_the_ledger(
+    authority: Authority, number: int, home: Path, nodes: tuple[str, ...], wait_s: float
+) -> int:
+    """The height of the block that holds the revocation of a device's key."""
+    record = next(record for record in authority.list() if int(record.serial, 16) == number)
+    if record.kind != "device":
+        raise UserError(
+            f"Certificate {number:x} names a person, and the ledger knows none: "
+            "it is revoked, and --home is for a device's certificate."
+        )
+    who, key = bytes.fromhex(record.participant_id), bytes.fromhex(record.public_key)
+
+    async def job(network: Network) -> int:
+        chain_id = network.device.genesis.chain_id
+        _, height = await network.send(sign_revocation(authority.signer(), chain_id, who, key))
+        return height
+
+    return ask(home, nodes, wait_s, job)
 
 
 @ca.command(name="list")

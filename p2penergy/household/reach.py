@@ -145,7 +145,7 @@ async def reaching(device: Device, nodes: Sequence[str], wait_s: float) -> Async
     """
     try:
         async with asyncio.timeout(wait_s):
-            addresses = await _named(device, nodes) if nodes else peer_addresses(device)
+            addresses = await named(device, nodes) if nodes else peer_addresses(device)
             async with dialling(device, addresses) as (client, _):
                 _require(client, addresses)
                 await client.connected(client.fault_limit + 1)
@@ -169,8 +169,13 @@ def _require(client: Client, addresses: Mapping[bytes, Address]) -> None:
         )
 
 
-async def _named(device: Device, nodes: Sequence[str]) -> dict[bytes, Address]:
-    """Who is at each address, by the certificate that it shows."""
+async def named(device: Device, nodes: Sequence[str]) -> dict[bytes, Address]:
+    """Who is at each address (HOST:PORT), by the certificate that it shows.
+
+    Raises:
+        ClientError: one can't be reached, or belongs to nobody of this community.
+        ConfigError: one is not HOST:PORT.
+    """
     parsed = [(text, parse_address(text, "--node")) for text in dict.fromkeys(nodes)]
     names = await asyncio.gather(*(_who_is(device, text, address) for text, address in parsed))
     return {name: address for name, (_, address) in zip(names, parsed, strict=True)}

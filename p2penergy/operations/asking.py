@@ -63,11 +63,11 @@ def peer_addresses(device: Device) -> dict[bytes, Address]:
 
 @contextlib.asynccontextmanager
 async def dialling(
-    device: Device, addresses: Mapping[bytes, Address]
+    device: Device, addresses: Mapping[bytes, Address], name: bytes | None = None
 ) -> AsyncIterator[tuple[Client, TcpMesh]]:
-    """A client under a name of its own, that dials these nodes while the block lasts."""
+    """A client under a name of its own, or the one given, that dials these nodes while the block lasts."""
     mesh = TcpMesh(
-        name=operator_of(device.signer.participant_id),
+        name=name or operator_of(device.signer.participant_id),
         listen=None,
         tls=device.tls if device.config.node.tls else None,
         identify=device.identify,
