@@ -238,7 +238,8 @@ def certified(authority: Authority, trusted: Sequence[bytes]) -> tuple[TlsIdenti
     return TlsIdentity.load(device.pem, key.to_pem(), list(trusted)), device.participant_id
 
 
-def found_village(plan: Plan, folder: Path) -> Village:
+def found_village(plan: Plan, folder: Path, authority: Authority | None = None) -> Village:
     """Found it, and keep its authority at hand, which is old enough to have issued what has expired."""
-    authority = Authority.in_memory(plan.community, at=datetime.now(UTC) - timedelta(days=500))
+    if authority is None:
+        authority = Authority.in_memory(plan.community, at=datetime.now(UTC) - timedelta(days=500))
     return Village(found(plan, folder, authority), authority)
