@@ -1,10 +1,12 @@
-"""`p2penergy offer make|list|counter|accept|decline`: two households come to terms over the network.
+"""`p2penergy offer make|list|counter|accept|decline|answer`: two households come to terms over the network.
 
 Lives here: options and words. Never here: what an offer is (`market.negotiation`), how it gets to the
 neighbour (`household.offers`).
 """
 
+import json
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,11 +21,14 @@ from p2penergy.household import offers
 from p2penergy.household.offers import VALID_PERIODS, Offers
 from p2penergy.household.reach import Network
 from p2penergy.ledger.receipts import TradeReceipt, sentence
+from p2penergy.market.haggling import Limits, Move
 from p2penergy.market.negotiation import OPEN, VALID_PERIODS_MAX, Negotiation, Stand
 
 T = TypeVar("T")
 
 DECLINED_EXIT_CODE = 1
+LOOK_S = 5.0
+"""Between an agent's looks at its letters."""
 ID_DIGITS_MIN = 6
 _id = click.argument("offer_id", metavar="ID")
 _WORDS = {
@@ -171,6 +176,73 @@ def decline(home: Path, nodes: tuple[str, ...], wait_s: float, as_json: bool, of
         return _one(network, kept, key)
 
     _show(_work(home, nodes, wait_s, job), as_json, "Declined")
+
+
+@offer.command()
+@click.option("--sell-from", type=PriceType(), help="Sell for this price per kWh or more.  [default: never]")
+@click.option("--buy-to", type=PriceType(), help="Buy for this price per kWh or less.  [default: never]")
+@click.option(
+    "--energy-wh-max",
+    required=True,
+    type=click.IntRange(1),
+    help="Sell, and likewise buy, no more than this in one period.",
+)
+@click.option("--once", is_flag=True, help="Answer what is there, then end.")
+@network_options
+def answer(
+    home: Path,
+    nodes: tuple[str, ...],
+    wait_s: float,
+    as_json: bool,
+    sell_from: int | None,
+    buy_to: int | None,
+    energy_wh_max: int,
+    once: bool,
+) -> None:
+    """Let an agent answer offers within these limits, and conclude own ones; until Ctrl-C.
+
+    It yields from the retailer's price to the limit, step by step with each counter-offer.
+    """
+    if sell_from is None and buy_to is None:
+        raise UserError("An agent sells or buys: give --sell-from, --buy-to or both.")
+    limits = Limits(sell_from, buy_to, energy_wh_max)
+
+    async def job(_network: Network, kept: Offers) -> None:
+        for move, concluded in await kept.answer(limits):
+            figures = _answer_figures(move, concluded)
+            click.echo(json.dumps(figures) if as_json else _answer_line(figures))
+
+    while True:
+        try:
+            _work(home, nodes, wait_s, job)
+        except UserError as error:
+            if once:
+                raise
+            click.echo(f"{error.message} Again in {LOOK_S:g} s.", err=True)
+        if once:
+            return
+        time.sleep(LOOK_S)
+
+
+def _answer_figures(move: Move, concluded: tuple[TradeReceipt, int] | None) -> dict[str, Any]:
+    figures: dict[str, Any] = {
+        "offer_id": move.offer_id.hex(),
+        "answer": move.what.name.lower(),
+        "energy_wh": move.energy_wh,
+        "price_micro_per_kwh": move.price_micro_per_kwh,
+    }
+    if concluded is not None:
+        receipt, height = concluded
+        figures |= {"accepted": receipt.accepted, "outcome": sentence(receipt), "height": height}
+    return figures
+
+
+def _answer_line(figures: dict[str, Any]) -> str:
+    said = f"; block {figures['height']}: {figures['outcome']}" if "outcome" in figures else ""
+    return (
+        f"{figures['offer_id'][:12]}  {figures['answer']}: {figures['energy_wh']} Wh at "
+        f"{price_text(figures['price_micro_per_kwh'])} per kWh{said}"
+    )
 
 
 def _work(

@@ -24,7 +24,9 @@ from p2penergy.household.reach import Network
 from p2penergy.ledger import keys, query
 from p2penergy.ledger.receipts import TradeReceipt
 from p2penergy.ledger.transactions import Terms, generate_trade_id, sign_contract, sign_terms, terms_bytes
+from p2penergy.market.haggling import Limits, Move, What, moves
 from p2penergy.market.negotiation import KEPT_MAX, Negotiation, NegotiationError, Negotiations, Stand, Word
+from p2penergy.market.tariffs import Tariffs
 from p2penergy.membership.errors import KeyFileError
 from p2penergy.membership.private_files import write_atomically
 from p2penergy.messages import Digest, canonical, encode
@@ -137,6 +139,26 @@ class Offers:
         """Say no to an offer, or withdraw an own one; raises `HouseholdError`."""
         word = _said(lambda: self.negotiations.reject(offer_id))
         await self._tell(self._found(offer_id).neighbour(self._network.participant_id), word)
+
+    async def answer(self, limits: Limits) -> list[tuple[Move, tuple[TradeReceipt, int] | None]]:
+        """Answer everything that waits for this household, within limits; what was done, with receipts."""
+        rules = self._device.genesis.market
+        tariffs = Tariffs(rules.retail_micro_per_kwh, rules.feed_in_micro_per_kwh, rules.currency)
+        own = self._network.participant_id
+        done = []
+        for move in moves(own, self.negotiations.items(), limits, tariffs, self.period):
+            receipt = None
+            if move.what is What.ACCEPT:
+                receipt = await self.accept(move.offer_id)
+                if receipt is not None and not receipt[0].accepted:
+                    # Declined for good: to send it again would be declined again.
+                    await self.decline(move.offer_id)
+            elif move.what is What.COUNTER:
+                await self.counter(move.offer_id, move.energy_wh, move.price_micro_per_kwh)
+            else:
+                await self.decline(move.offer_id)
+            done.append((move, receipt))
+        return done
 
     async def _conclude(self, offer_id: bytes) -> tuple[TradeReceipt, int]:
         terms, signature = _said(lambda: self.negotiations.agreed(offer_id))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from household_net import Stay
 
@@ -66,6 +68,28 @@ def test_a_silent_neighbour_costs_neither_money_nor_score_nor_a_place(stay: Stay
     states = {each["offer_id"]: each["state"] for each in stay.json(5, "offer", "list")}
     assert states[silent] == "rejected"
     assert "it is rejected" in stay.refused(5, "offer", "accept", silent)
+
+
+def test_two_agents_come_to_terms_by_themselves(stay: Stay) -> None:
+    made = offered(stay, 6, 5)
+    limits = {5: ("--buy-to", "0.19"), 6: ("--sell-from", "0.15")}
+    said: dict[int, list[str]] = {5: [], 6: []}
+    for number in (5, 6) * 4:
+        lines = stay.text(
+            number, "offer", "answer", *limits[number], "--energy-wh-max", "500", "--once", "--json"
+        )
+        said[number] += [json.loads(line)["answer"] for line in lines.splitlines()]
+        states = [each for each in stay.json(6, "offer", "list") if each["state"] == "concluded"]
+        if [each for each in states if each["neighbour"] == participant(stay, 5)]:
+            break
+    (done,) = [each for each in states if each["neighbour"] == participant(stay, 5)]
+    assert 150_000 <= done["price_micro_per_kwh"] <= 190_000
+    assert done["offer_id"] != made
+    assert "counter" in said[5]
+    assert "accept" in said[6] + said[5]
+    assert stay.json(5, "trade", "show", done["offer_id"])["accepted"]
+    assert stay.text(5, "offer", "answer", *limits[5], "--energy-wh-max", "500", "--once") == ""
+    assert "sells or buys" in stay.refused(5, "offer", "answer", "--energy-wh-max", "5", "--once")
 
 
 def test_what_can_not_be_offered_or_answered(stay: Stay) -> None:
