@@ -30,7 +30,7 @@ class Kind(Enum):
     DISCONNECT = "disconnect"
     """Its cable is pulled, later put back; a pause where there are no network namespaces."""
     CLOCK = "clock"
-    """Its clock is slots away from the others', later right again."""
+    """Its clock jumps by slots while it runs, and later back."""
     LATE = "late"
     """It is not there when the network starts."""
 

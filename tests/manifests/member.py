@@ -1,11 +1,13 @@
-"""`python -m tests.manifests.member CLOCK_MS NAMESPACE start ...`: the program itself, elsewhere.
+"""`python -m tests.manifests.member CLOCK_FILE NAMESPACE start ...`: the program itself, elsewhere.
 
-With a clock that is CLOCK_MS off, and in a network namespace ("-": this one). Nothing else is changed.
+With a clock that is off by as many ms as the file says, read again at every SIGUSR1, and in a network
+namespace ("-": this one). Nothing else is changed.
 """
 
 from __future__ import annotations
 
 import ctypes
+import signal
 import sys
 from pathlib import Path
 
@@ -19,19 +21,25 @@ def enter(namespace: str) -> None:
             raise OSError(ctypes.get_errno(), f"no way into {namespace}")
 
 
-def shift_clock(by_ms: int) -> None:
+def shift_clock(file: Path) -> None:
     """Before anything has imported the clock by name."""
     from p2penergy import coordinator
 
     true_ms = coordinator.wall_clock_ms
-    coordinator.wall_clock_ms = lambda: true_ms() + by_ms
+    by_ms = [int(file.read_text())]
+    coordinator.wall_clock_ms = lambda: true_ms() + by_ms[0]
+
+    def step(*_: object) -> None:
+        by_ms[0] = int(file.read_text())
+
+    signal.signal(signal.SIGUSR1, step)
 
 
 if __name__ == "__main__":
-    clock_ms, namespace, *arguments = sys.argv[1:]
+    clock_file, namespace, *arguments = sys.argv[1:]
     if namespace != "-":
         enter(namespace)
-    shift_clock(int(clock_ms))
+    shift_clock(Path(clock_file))
     sys.argv[1:] = arguments
     from p2penergy.cli import main
 

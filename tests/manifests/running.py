@@ -68,14 +68,18 @@ class World:
         self.folder = folder
         self.witnessed = Witnessed()
         self._tell = tell
-        self.nodes = [self._node(number, plan.clocks_ms[number]) for number in range(plan.validators)]
+        self.nodes = [self._node(number) for number in range(plan.validators)]
         checker, identify = EcdsaChecker(), identifier(self.community.authority_pem)
         self.seller, self.buyer = (Household(name, self.community, checker, identify) for name in TRADERS)
         self._own_ends: list[str] = []
 
-    def _node(self, number: int, clock_ms: int) -> Validator:
+    def _clock_file(self, number: int) -> Path:
+        return self.folder / f"clock-{number + 1}"
+
+    def _node(self, number: int) -> Validator:
+        self._clock_file(number).write_text(str(self.plan.clocks_ms[number]))
         namespace = "-" if self.machines is None else self.machines.name(number + 1)
-        program = ("tests.manifests.member", str(clock_ms), namespace, "start")
+        program = ("tests.manifests.member", str(self._clock_file(number)), namespace, "start")
         home = self.community.homes[name_of(number)]
         return Validator(
             name_of(number), home, program, lambda node: self._own_ends.append(node.last_words())
@@ -208,10 +212,9 @@ class World:
             assert node.pid is not None
             os.kill(node.pid, which)
 
-        async def start_with(clock_ms: int) -> None:
-            await self.nodes[number].stop()
-            self.nodes[number] = self._node(number, clock_ms)
-            await self.nodes[number].start()
+        async def stepped(clock_ms: int) -> None:
+            self._clock_file(number).write_text(str(clock_ms))
+            await signalled(signal.SIGUSR1)
 
         async def plugged(is_in: bool) -> None:
             assert self.machines is not None
@@ -226,7 +229,7 @@ class World:
                 return nothing, node.start
             case Kind.CLOCK:
                 own_ms = self.plan.clocks_ms[number]
-                return lambda: start_with(own_ms + episode.clock_ms), lambda: start_with(own_ms)
+                return lambda: stepped(own_ms + episode.clock_ms), lambda: stepped(own_ms)
             case Kind.DISCONNECT if self.machines is not None:
                 return lambda: plugged(False), lambda: plugged(True)
         return lambda: signalled(signal.SIGSTOP), lambda: signalled(signal.SIGCONT)

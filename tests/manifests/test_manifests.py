@@ -53,7 +53,13 @@ def test_kills_are_as_many_as_asked_for(seed: int, validators: int, count: int) 
 
 
 SMALL = Manifest(
-    0, 4, 400, 15, 25, (7, -7, 0, 3), ((Episode(0, 0, Kind.KILL, 200), Episode(0, 1, Kind.PAUSE, 600)),)
+    0,
+    4,
+    400,
+    15,
+    25,
+    (7, -7, 0, 3),
+    ((Episode(0, 0, Kind.KILL, 200), Episode(0, 1, Kind.PAUSE, 600), Episode(0, 3, Kind.CLOCK, 900, 1600)),),
 )
 
 
@@ -72,7 +78,7 @@ async def test_a_small_manifest_holds_and_what_is_missing_is_found(tmp_path: Pat
             await world.until(lambda: asyncio.sleep(0, False), "it is noticed")
     finally:
         await world.end()
-    assert told == ["kill node-1", "pause node-2"]
+    assert told == ["kill node-1", "pause node-2", "clock node-4"]
     decided = len(world.witnessed.receipts)
     assert decided >= 3
     assert judge_ledgers(tmp_path, decided) > 0
