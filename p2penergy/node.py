@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, cast
 
+from p2penergy import relaying
 from p2penergy.answers import Answers
 from p2penergy.application import NodeApplication
 from p2penergy.config import parse_address
@@ -438,13 +439,22 @@ class Node:
         return (m for m in self.replica.committee(self.replica.height).members if m != self._name)
 
     def _everybody(self, message: Message) -> Iterable[bytes]:
-        committee = set(self._committee())
         if not isinstance(message, Decided):
-            return committee
+            return self._committee()
         # Every full member follows the chain. The committee decides by its own COMMITs, and whoever
         # of it misses them asks: sending each block to everybody n times more would cost the most.
-        named = {bytes.fromhex(name) for name in self.home.config.peers}
-        return (named | self._followers) - committee - {self._name}
+        order = self._decided_by(message.certificate.height)
+        named = {bytes.fromhex(name) for name in self.home.config.peers}.difference(order)
+        told = relaying.served_by(self._name, named, message.certificate.digest, order)
+        # Others are linked to some of us only: no lot is drawn where it could fall on who can't reach them.
+        return self._followers.difference(named, order).union(told) - {self._name}
+
+    def _decided_by(self, height: int) -> tuple[bytes, ...]:
+        try:
+            return self.replica.committee(height).members
+        except KeyError:
+            # Two blocks in one step: the older one's committee is not at hand any more.
+            return self.replica.committee(self.replica.height).members
 
     def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         # Whatever escapes a callback is a fault of our own: stop, keep the data, say so.

@@ -20,6 +20,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from p2penergy.cli.crowd import measure_crowd
+from p2penergy.messages import COMMITTEE_SIZE_MAX
 from p2penergy.simulation.coverage import Coverage
 from p2penergy.simulation.plans import PROFILES, Plan, draw_plan, profile_named
 from p2penergy.simulation.runner import Result, run_plan
@@ -27,6 +29,7 @@ from p2penergy.simulation.scenario import ScenarioError, numbered, parse, plan_o
 from p2penergy.simulation.shrinking import shrink
 
 JOBS_MAX = 256
+CROWD_MAX = 5_000
 CHUNK_SEEDS = 16
 GC_OBJECTS = 1_000_000
 TWINS = "twins"
@@ -216,6 +219,12 @@ def _refuse_twins_without_room(sizes: tuple[int, ...]) -> None:
 @click.option("--without", default="", help="Leave out the drawn faults of these numbers, e.g. 0,3.")
 @click.option("--trace", is_flag=True, help="Print every message; for one seed or a scenario.")
 @click.option("--shrink", "shrunk", is_flag=True, help="Leave out faults while the run still fails.")
+@click.option(
+    "--committee",
+    type=click.IntRange(1, COMMITTEE_SIZE_MAX),
+    help="Instead: measure a network of --members with sampled committees of this size.",
+)
+@click.option("--blocks", default=8, show_default=True, type=click.IntRange(1, 64), help="For --committee.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def simulate(
     seeds: str,
@@ -226,6 +235,8 @@ def simulate(
     without: str,
     trace: bool,
     shrunk: bool,
+    committee: int | None,
+    blocks: int,
     as_json: bool,
 ) -> None:
     """Run whole networks on virtual time under seeded faults and check every invariant.
@@ -234,6 +245,13 @@ def simulate(
     """
     console = Console(stderr=as_json)
     seed_range, sizes = parse_seeds(seeds), numbers(members, "sizes")
+    if committee is not None:
+        if len(sizes) != 1 or not committee <= sizes[0] <= CROWD_MAX:
+            raise click.BadParameter(
+                f"{members!r}: with --committee, one size from {committee} to {CROWD_MAX}"
+            )
+        measure_crowd(sizes[0], committee, blocks, seed_range.start, as_json)
+        return
     if not sizes or not all(1 <= size <= 100 for size in sizes):
         raise click.BadParameter(f"{members!r}: sizes are numbers from 1 to 100")
     if profile == TWINS and scenario is None:

@@ -13,8 +13,11 @@ from p2penergy.messages import Certificate, encode
 
 def certificate_of(work: Work, view: int) -> Certificate | None:
     """The PC that the PREPAREs of `view` make, if any."""
-    for digest, votes in work.instance.votes.prepares.of_view(view).items():
-        if work.rules.reaches(len(votes), work.chain.committee.quorum):
+    prepares, quorum = work.instance.votes.prepares, work.chain.committee.quorum
+    if not work.rules.reaches(prepares.count(view), quorum):
+        return None
+    for digest, votes in prepares.of_view(view).items():
+        if work.rules.reaches(len(votes), quorum):
             return certificates.build(work.instance.height, view, digest, votes)
     return None
 

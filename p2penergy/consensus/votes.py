@@ -85,6 +85,10 @@ class Tally(Generic[V]):
             groups.setdefault(vote.digest, {})[sender] = vote
         return groups
 
+    def count(self, view: int) -> int:
+        """How many votes there are in a view, for whatever."""
+        return len(self._views.get(view, ()))
+
     def views(self) -> list[int]:
         """The views in which anything is held."""
         return list(self._views)
