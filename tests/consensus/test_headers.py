@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from consensus_bench import Bench
 from consensus_harness import FakeChecker, Network, public_key
 from msgspec.structs import replace
 
@@ -96,7 +97,6 @@ CHANGES: dict[str, tuple[str, Callable[[Header], Header]]] = {
     "slot before": ("block_slot", lambda h: replace(h, slot=h.slot - 1)),
     "slot of another": ("block_proposer", lambda h: replace(h, slot=h.slot + 1)),
     "committee": ("block_committee_root", lambda h: replace(h, committee_root=bytes(32))),
-    "next stage": ("block_next_stage", lambda h: replace(h, next_stage=Stage.VERIFICATION)),
 }
 
 
@@ -217,6 +217,17 @@ def test_a_list_of_others_than_the_named_ones_helps_nobody(moving: Followed) -> 
     with pytest.raises(RefusedError, match="block_committee_root"):
         chain.extend(forged, headers[at][1])
     chain.extend(*headers[at])
+
+
+def test_no_height_is_given_to_a_stage_that_nobody_serves() -> None:
+    bench = Bench().at(1)
+    known = bench.block(1, b"first")
+    header = known.block.header
+    handed_over = replace(header, next_stage=Stage.VERIFICATION)
+    chain = HeaderChain(bench.network.genesis, FakeChecker())
+    with pytest.raises(RefusedError, match="block_next_stage"):
+        chain.extend(handed_over, bench.cc(1, header_digest(handed_over)))
+    chain.extend(header, bench.cc(1, known.digest))
 
 
 def test_no_verification_height_comes_before_its_committee(moving: Followed) -> None:
