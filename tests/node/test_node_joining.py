@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from typing import Any
 
 import pytest
 from newcomer_village import PERSON, SERIAL, Newcomer, a_newcomer, apply, client_of, files_of
@@ -15,7 +15,9 @@ from p2penergy.ledger import Decline, sentence, sign_leave, transaction_id
 from p2penergy.ledger.memberships import VerdictCode
 from p2penergy.membership.authority import Authority
 from p2penergy.membership.keys import DeviceKey
-from p2penergy.messages import encode
+from p2penergy.membership.sealed_identity import Binding, SealedIdentity, seal_to_all
+from p2penergy.messages import Request, Status, encode
+from p2penergy.newcomers import joining
 from p2penergy.node import Node
 
 
@@ -32,7 +34,7 @@ async def is_member_everywhere(village: Village, who: Newcomer) -> None:
     await eventually(lambda: all(key_at(node, who) == key for node in nodes_of(village)))
 
 
-async def test_three_newcomers_join_one_after_the_other(village: Village, tmp_path: Path) -> None:
+async def test_three_newcomers_join_one_after_the_other(village: Village) -> None:
     await village.start()
     for number in range(3):
         who = a_newcomer(village.authority, f"METER-{number}")
@@ -151,3 +153,41 @@ async def test_leaving_and_joining_again(village: Village) -> None:
     finally:
         await client.stop()
     assert (await apply(village, who))[0].accepted
+
+
+async def test_a_seal_that_nobody_can_open_is_refused(
+    village: Village, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await village.start()
+
+    def to_others(device: bytes, identity: bytes, binding: Binding, keys: dict[bytes, Any]) -> SealedIdentity:
+        strange = {who: DeviceKey.generate().public_key() for who in keys}
+        return seal_to_all(device, identity, binding, strange)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(joining, "seal_to_all", to_others)
+        receipt, _ = await apply(village, a_newcomer(village.authority))
+    assert (receipt.code, receipt.found) == (Decline.VERIFIERS_REFUSED, VerdictCode.SEAL_UNOPENED)
+    assert "could not open its seal" in sentence(receipt)
+
+
+async def test_a_device_that_is_no_member_can_do_nothing_else(village: Village) -> None:
+    await village.start()
+    who = a_newcomer(village.authority)
+    client, mesh = client_of(village, who)
+    await client.start(village.community.addresses)
+    genesis = village.community.genesis
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            await client.connected(4)
+            peer = sorted(mesh.connected())[0]
+            node = village.nodes[village.community.name_of(peer)].node
+            leave = sign_leave(who.signer, genesis.chain_id, 1, 1_600_010)
+            for message in (Status(5, 5), Request((encode(leave),), False), Request((encode(leave),), True)):
+                before = node.refusals()["not_a_member"]
+                mesh.send(peer, encode(message))
+                await eventually(lambda n=before: node.refusals()["not_a_member"] == n + 1)
+            await client.follow()
+            assert client.light.verifiers() is not None
+    finally:
+        await client.stop()
