@@ -14,7 +14,7 @@ from msgspec import structs
 
 from p2penergy import config as configuration
 from p2penergy import genesis as genesis_module
-from p2penergy.beacon import HashChain
+from p2penergy.beacon import ChainSeries, HashChain
 from p2penergy.config import Config, Role
 from p2penergy.genesis import Genesis, GenesisError
 from p2penergy.ledger.grid_check import grid_plan
@@ -71,7 +71,7 @@ class Device:
 class Home(Device):
     """Everything a node reads at start."""
 
-    hash_chain: HashChain
+    hash_chain: ChainSeries
 
     @property
     def ledger_path(self) -> Path:
@@ -196,7 +196,7 @@ def load(path: Path) -> Home:
     """Open a node's folder; raises as `load_device` does."""
     device = load_device(path)
     try:
-        chain = HashChain(read_beacon_secret(path))
+        chain = ChainSeries(read_beacon_secret(path), HashChain)
     except MembershipError as error:
         raise HomeError(str(error)) from None
     return Home(

@@ -18,6 +18,7 @@ from typing import Any, cast
 from p2penergy import relaying
 from p2penergy.answers import Answers
 from p2penergy.application import NodeApplication
+from p2penergy.chain_keeper import ChainKeeper
 from p2penergy.config import parse_address
 from p2penergy.consensus.effects import Decision, Effects, Pending, Restored
 from p2penergy.consensus.replica import Replica
@@ -126,18 +127,13 @@ class Node:
         self.verifier = Verifier(checker, settings.verify_threads)
         chain_id = home.genesis.chain_id
         self.replica = Replica(
-            home.signer,
-            home.genesis,
-            self.ledger,
-            home.hash_chain,
-            checker,
-            _in_role(home, store.restored()),
+            home.signer, home.genesis, self.ledger, home.hash_chain, checker, _in_role(home, store.restored())
         )
         rules = home.genesis.consensus
         # Proposed as its slot begins, a full block is decided before the slot ends for everybody.
         self.pacer = Pacer(settings.block_bytes_max, rules.alpha_ms - rules.eps_ms - rules.delta_ms)
         self.replica.proposal_bytes_max = self.pacer.limit_bytes
-        nodes = frozenset(bytes.fromhex(name) for name in home.config.peers)
+        nodes = frozenset(map(bytes.fromhex, home.config.peers))
         self.replies = Replies(home.signer, chain_id, mesh, store, nodes, self.ledger.concerned)
         self.coordinator = Coordinator(self.replica, home.genesis.consensus, self._perform, now_ms)
         self.outbox = Outbox(store, mesh, self._everybody, self._publish, self._halt)
@@ -149,6 +145,9 @@ class Node:
             self._audience,
             self._pending,
             self.replies.answer_again,
+        )
+        self.chain_keeper = ChainKeeper(
+            home.signer, home.genesis, self.ledger, home.hash_chain, self.requests.submit, now_ms
         )
         self.sessions = Sessions(mesh, home.revocations, self._member_key, self._is_barred)
         home.identify.name_by(self.sessions.name_of)
@@ -387,6 +386,8 @@ class Node:
         if header.stage is Stage.VERIFICATION and decision.block.transactions:
             self.sessions.recheck()
         self.on_decided(decision)
+        if not decision.caught_up:
+            self.chain_keeper.on_decided(decision.height)
         self.requests.published(_transaction_ids(decision))
         if not decision.caught_up:
             self.replies.publish(decision)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p2penergy import beacon
-from p2penergy.beacon import HashChain, mix, origin, reveals, seed
+from p2penergy.beacon import ChainSeries, HashChain, mix, origin, reveals, seed
 from p2penergy.messages import Stage
 
 LINKS_PER_CHECKPOINT = 512
@@ -103,3 +103,53 @@ def test_the_beacon_depends_on_all_that_goes_in() -> None:
     ]
     assert len(set(seeds)) == len(seeds)
     assert all(len(value) == 32 for value in values + seeds)
+
+
+# ---- one chain after the other -------------------------------------------------------------------
+
+
+def short(secret: bytes) -> HashChain:
+    return HashChain(secret, 16)
+
+
+def test_the_first_of_a_series_is_the_secret_s_own_chain() -> None:
+    series, chain = ChainSeries(b"s", short), short(b"s")
+    assert series.preimage(chain.tip) == chain.preimage(chain.tip)
+
+
+def test_the_next_chain_is_told_when_the_present_one_runs_low() -> None:
+    series, chain = ChainSeries(b"s", short), short(b"s")
+    tip, told = chain.tip, []
+    for left in range(16, -1, -1):
+        following = series.next_tip(tip)
+        assert (following is not None) == (left < 2)
+        told += [following] if following is not None else []
+        tip = series.preimage(tip) or b""
+    assert tip == b""
+    assert told[0] == told[1] != chain.tip
+    below = series.preimage(told[0])
+    assert below is not None
+    assert reveals(below, told[0])
+    assert series.next_tip(told[0]) is None
+
+
+def test_a_restarted_series_finds_its_place_by_the_link_that_it_is_asked_for() -> None:
+    tips = [short(b"s" + number.to_bytes(4, "big")).tip for number in range(1, 4)]
+    assert ChainSeries(b"s", short).preimage(tips[2]) is not None
+    series = ChainSeries(b"s", short)
+    assert [series.preimage(tip) is None for tip in tips] == [False] * 3
+
+
+def test_a_link_of_nobody_is_looked_for_once() -> None:
+    made = []
+
+    def counting(secret: bytes) -> HashChain:
+        made.append(secret)
+        return short(secret)
+
+    series = ChainSeries(b"s", counting)
+    for _ in range(3):
+        assert series.preimage(b"x" * 32) is None
+        assert series.next_tip(b"x" * 32) is None
+    assert len(made) == 1 + beacon.CHAINS_AHEAD_MAX
+    assert series.preimage(short(b"s").tip) is not None
