@@ -15,7 +15,9 @@ from p2penergy import logs, loops
 from p2penergy.cli.errors import as_user_error
 from p2penergy.cli.homes import home_option
 from p2penergy.config import ConfigError, Role
+from p2penergy.consensus import cautions
 from p2penergy.home import Home, HomeError
+from p2penergy.messages import Stage
 from p2penergy.node import Node, NodeHaltedError, make_mesh
 from p2penergy.operations import gateway
 from p2penergy.starting import open_store
@@ -59,6 +61,9 @@ async def _run(home: Home, votes_lost: bool, until_stdin_closes: bool) -> None:
     with contextlib.closing(await open_store(home, votes_lost)) as store:
         mesh = make_mesh(home)
         node = Node(home, store, mesh)
+        volunteers = node.ledger.volunteers(Stage.VALIDATION, node.ledger.height)
+        for sentence in cautions.about(home.genesis.consensus, len(volunteers)):
+            log.warning("committees", extra={"caution": sentence})
         async with gateway.serving(node):
             await serve(node, mesh, until_stdin_closes)
 
