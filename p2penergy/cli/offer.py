@@ -56,7 +56,9 @@ def offer() -> None:
 @click.option("--sell/--buy", "sells", required=True, help="What this household does.")
 @energy_option
 @price_option
-@click.option("--period", type=PeriodType(), help="Start of the period.  [default: the ledger's]")
+@click.option(
+    "--period", type=PeriodType(), help="Start of the period.  [default: the first whose gate is open]"
+)
 @click.option(
     "--valid-periods",
     default=VALID_PERIODS,
@@ -77,7 +79,7 @@ def make(
     period: int | None,
     valid_periods: int,
 ) -> None:
-    """Offer a neighbour energy, or to buy some; a later period's contract waits in escrow."""
+    """Offer a neighbour energy, or to buy some; the contract then waits in escrow for its period."""
 
     async def job(network: Network, kept: Offers) -> dict[str, Any]:
         who = participant(other, network.participant_id)

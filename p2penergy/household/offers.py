@@ -81,16 +81,17 @@ class Offers:
         period: int | None,
         valid_periods: int,
     ) -> bytes:
-        """Offer a neighbour something, by default for the ledger's period; the offer's id.
+        """Offer a neighbour something, by default for the first period whose gate is open; the offer's id.
 
         Raises:
             HouseholdError: no such member, or terms that can't be.
         """
         own = self._network.participant_id
+        gate_lead_periods = self._device.genesis.market.gate_lead_periods
         terms = Terms(
             seller=own if sells else other,
             buyer=other if sells else own,
-            period=self.period if period is None else period,
+            period=self.period + gate_lead_periods + 1 if period is None else period,
             energy_wh=energy_wh,
             price_micro_per_kwh=price_micro_per_kwh,
             valid_until_period=self.period + valid_periods,
@@ -116,6 +117,8 @@ class Offers:
         await self._key_of(other)
         word = _said(lambda: self.negotiations.offer(terms, self.period, replaces))
         await self._tell(other, word)
+        # Only now: an offer that nobody can have read was not made.
+        self.save()
         return generate_trade_id(terms, self._chain_id)
 
     async def accept(self, offer_id: bytes) -> tuple[TradeReceipt, int] | None:
@@ -132,6 +135,7 @@ class Offers:
             return sign_terms(self._device.signer, self._chain_id, terms)
 
         word = _said(lambda: self.negotiations.accept(offer_id, sign))
+        self.save()
         await self._tell(found.neighbour(self._network.participant_id), word)
         return None
 
@@ -139,6 +143,7 @@ class Offers:
         """Say no to an offer, or withdraw an own one; raises `HouseholdError`."""
         word = _said(lambda: self.negotiations.reject(offer_id))
         await self._tell(self._found(offer_id).neighbour(self._network.participant_id), word)
+        self.save()
 
     async def answer(self, limits: Limits) -> list[tuple[Move, tuple[TradeReceipt, int] | None]]:
         """Answer everything that waits for this household, within limits; what was done, with receipts."""
@@ -181,7 +186,6 @@ class Offers:
         raise HouseholdError(f"there is no offer {offer_id.hex()}, or it has expired")
 
     async def _tell(self, other: bytes, word: Word) -> None:
-        self.save()
         key = await self._key_of(other)
         sealed = letters.write(self._device.signer, self._chain_id, other, key, wall_clock_ms(), word)
         await letters.leave(self._network.client, self._network.nodes, other, sealed)

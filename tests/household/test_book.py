@@ -80,15 +80,15 @@ def test_an_auction_clears(stay: Stay) -> None:
 
 
 def test_a_match_shows_what_its_delivery_changed(stay: Stay) -> None:
-    # Neither is a validator: a leader's own legs change nothing.
-    sold = stay.json(6, "order", "ask", "--energy-wh", "150", "--price", "0.14")
+    # Neither is a validator, whose own legs change nothing; what the buyer bought elsewhere leaves room.
+    sold = stay.json(8, "order", "ask", "--energy-wh", "100", "--price", "0.14")
     stay.json(5, "order", "bid", "--energy-wh", "100", "--price", "0.2")
     period = sold["period"]
     advance(stay, period - 1)
     (listed,) = [o for o in stay.json(5, "order", "list") if o["period"] == period and o["filled_wh"]]
     (trade_id,) = listed["trades"]
-    report(stay, 6, period, 0, 150)
-    report(stay, 5, period, 98, 0)
+    report(stay, 8, period, 0, 98)
+    report(stay, 5, period, 900, 0)
     advance(stay, period + 1)
     shown = stay.json(5, "trade", "show", trade_id)
     assert (shown["energy_wh"], shown["delivered_wh"], shown["x_ppm"]) == (100, 98, 1_000_000)
@@ -97,22 +97,22 @@ def test_a_match_shows_what_its_delivery_changed(stay: Stay) -> None:
     seller, _, buyer, _ = execution["legs"]
     assert seller["before"] - seller["after"] == 98
     assert buyer["before"] - buyer["after"] == 98 * shown["price_micro_per_kwh"]
-    text = stay.text(6, "trade", "show", trade_id)
+    text = stay.text(8, "trade", "show", trade_id)
     assert "Execution stage (conditions 1 and 2 hold; temporary)" in text
     assert "98 Wh of 100 Wh delivered, x = +1.000" in text
 
 
 def test_a_contract_in_escrow_shows_the_same(stay: Stay) -> None:
-    period = stay.json(6, "wallet")["period"] + 2
+    period = stay.json(8, "wallet")["period"] + 2
     wanted = ("--energy-wh", "60", "--price", "0.2", "--period", period_start_text(period))
     buyer = stay.json(2, "wallet")["participant_id"]
-    offer = stay.json(6, "offer", "make", "--to", buyer, "--sell", *wanted)["offer_id"]
+    offer = stay.json(8, "offer", "make", "--to", buyer, "--sell", *wanted)["offer_id"]
     stay.json(2, "offer", "accept", offer)
-    assert stay.json(6, "offer", "accept", offer)["accepted"]
-    assert stay.json(6, "trade", "show", offer)["stages"] == []
+    assert stay.json(8, "offer", "accept", offer)["accepted"]
+    assert stay.json(8, "trade", "show", offer)["stages"] == []
     advance(stay, period - 1)
-    report(stay, 6, period, 0, 60)
-    report(stay, 2, period, 60, 0)
+    report(stay, 8, period, 0, 60)
+    report(stay, 2, period, 900, 0)
     advance(stay, period + 1)
     shown = stay.json(2, "trade", "show", offer)
     assert (shown["delivered_wh"], shown["reached_stage"]) == (60, "preparation")

@@ -92,6 +92,19 @@ def test_two_agents_come_to_terms_by_themselves(stay: Stay) -> None:
     assert "sells or buys" in stay.refused(5, "offer", "answer", "--energy-wh-max", "5", "--once")
 
 
+def test_the_period_is_the_next_one_unless_named_and_an_offer_is_amended(stay: Stay) -> None:
+    now = stay.json(6, "wallet")["period"]
+    wanted = ("--buy", "--energy-wh", "40", "--price", "0.2", "--valid-periods", "1")
+    made = stay.json(6, "offer", "make", "--to", participant(stay, 2), *wanted)
+    assert made["period_start"] == period_start_text(now + 2)
+    assert made["valid_until_start"] == period_start_text(now + 1)
+    amended = stay.json(6, "offer", "counter", made["offer_id"], "--energy-wh", "30")
+    seen = {each["offer_id"]: each for each in stay.json(2, "offer", "list")}
+    assert seen[made["offer_id"]]["state"] == "replaced"
+    assert (seen[amended["offer_id"]]["state"], seen[amended["offer_id"]]["energy_wh"]) == ("received", 30)
+    assert "sell 30 Wh at 0.200000 per kWh" in stay.text(2, "offer", "decline", amended["offer_id"])
+
+
 def test_what_can_not_be_offered_or_answered(stay: Stay) -> None:
     wanted = ("--sell", "--energy-wh", "80", "--price", "0.2")
     own = participant(stay, 6)
