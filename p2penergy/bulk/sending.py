@@ -25,6 +25,8 @@ from p2penergy.operations.asking import dialling, peer_addresses
 HOUSEHOLDS_MAX = 1_000
 """Each holds a link to every validator."""
 CONNECT_S_MAX = 60.0
+ANSWER_S_MAX = 120.0
+"""For one row; the network is slow or gone beyond it."""
 TRIES_MAX = 3
 """For a reading of a period so far ahead that nobody takes it yet."""
 
@@ -98,7 +100,12 @@ async def _send_packet(
             return RowOutcome(packet.line, False, "this meter has signed other figures for the period", None)
         if state is ReadingState.ACCEPTED:
             return RowOutcome(packet.line, True, "accepted before", None)
-    outcome = await deliver(clients[packet.household], device.genesis.chain_id, reading, TRIES_MAX)
+    try:
+        async with asyncio.timeout(ANSWER_S_MAX):
+            outcome = await deliver(clients[packet.household], device.genesis.chain_id, reading, TRIES_MAX)
+    except TimeoutError:
+        said = f"no answer within {ANSWER_S_MAX:g} s: import the file again, what was accepted stays"
+        return RowOutcome(packet.line, False, said, None)
     memory.settle(reading.period, outcome.state, outcome.sentence)
     accepted = outcome.state is ReadingState.ACCEPTED
     return RowOutcome(packet.line, accepted, outcome.sentence, outcome.height)
@@ -121,9 +128,13 @@ async def send_orders(devices: Mapping[str, Device], orders: Sequence[BulkOrder]
 
 async def _place(network: Network, order: BulkOrder) -> RowOutcome:
     try:
-        _, receipt, height = await book.place(
-            network, order.side, order.energy_wh, order.price_micro_per_kwh, order.period
-        )
+        async with asyncio.timeout(ANSWER_S_MAX):
+            _, receipt, height = await book.place(
+                network, order.side, order.energy_wh, order.price_micro_per_kwh, order.period
+            )
+    except TimeoutError:
+        said = f"no answer within {ANSWER_S_MAX:g} s: `p2penergy order list` shows whether it was taken"
+        return RowOutcome(order.line, False, said, None)
     except (HouseholdError, ClientError) as error:
         return RowOutcome(order.line, False, str(error), None)
     return RowOutcome(order.line, receipt.accepted, sentence(receipt), height)

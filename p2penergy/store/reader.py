@@ -90,7 +90,7 @@ class Reader:
 
     def entries(self, prefix: bytes, count_max: int) -> list[tuple[bytes, bytes]]:
         """The first keys with this prefix that have a value after the tip, ascending, with it."""
-        beyond = prefix[:-1] + bytes([prefix[-1] + 1])
+        beyond = _beyond(prefix)
         with self._lend() as connection:
             return connection.execute(
                 "SELECT key, value FROM state WHERE key >= ? AND key < ? ORDER BY key LIMIT ?",
@@ -233,6 +233,12 @@ class Reader:
             finally:
                 if connection is not None:
                     self._idle.append(connection)
+
+
+def _beyond(prefix: bytes) -> bytes:
+    """The least key above all with this prefix, which begins with a letter: not all of it is 0xff."""
+    stem = prefix.rstrip(b"\xff")
+    return stem[:-1] + bytes([stem[-1] + 1])
 
 
 def _check(table: str, row: str, columns: list[int | bytes] | tuple[int | bytes, ...]) -> None:

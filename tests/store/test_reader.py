@@ -162,6 +162,14 @@ def test_many_threads_read_while_one_writes(store: Store) -> None:
     assert store.tip() == HEIGHTS + 10
 
 
+def test_a_prefix_may_end_in_the_highest_byte(tmp_path: Path) -> None:
+    # One participant of 256 has such an id, and asks for its orders by it.
+    keys = [b"order/a\xff\xff" + end for end in (b"", b"/1", b"\xff")]
+    versions = [SampleVersion(key, -1, 2, key) for key in [b"order/a\xff\xfe/1", *keys, b"order/b"]]
+    with contextlib.closing(Store.create(tmp_path / FILE_NAME, CHAIN, genesis_versions=versions)) as store:
+        assert [key for key, _ in store.entries(b"order/a\xff\xff", 10)] == keys
+
+
 def test_entries_under_a_prefix_are_the_current_ones(tmp_path: Path) -> None:
     versions = [
         SampleVersion(key, -1, 2, key) for key in (b"order.", b"order/", b"order/a", b"order/b", b"order0")
