@@ -60,6 +60,23 @@ def test_each_node_is_a_service_with_its_own_folder() -> None:
     assert "\t" not in text
 
 
+@pytest.mark.system
+def test_compose_understands_the_file_and_refuses_a_wrong_one(tmp_path: Path) -> None:
+    file = tmp_path / "compose.yaml"
+    text = compose(["node-1", "node-4"])
+
+    def judged(content: str) -> subprocess.CompletedProcess[str]:
+        file.write_text(content)
+        command = ["docker-compose", "-f", str(file), "config"]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    done = judged(text)
+    assert done.returncode == 0, done.stderr
+    for name in ("node-1", "node-4"):
+        assert f"{tmp_path}/{name}:/home/node" in done.stdout or f"source: {tmp_path}/{name}" in done.stdout
+    assert judged(text.replace("read_only:", "readonly:")).returncode != 0
+
+
 def test_the_unit_names_a_setting_once_and_nothing_of_this_machine() -> None:
     keys = [line.partition("=")[0] for line in UNIT.splitlines() if "=" in line and not line.startswith("#")]
     assert len(keys) == len(set(keys))

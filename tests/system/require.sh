@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 PATH="$PWD/.venv/bin:/usr/sbin:$PATH"
 
-declare -A package=([openssl]=openssl [ip]=iproute2 [systemd-analyze]=systemd [mosquitto]=mosquitto [sshd]=openssh-server [rsync]=rsync [ssh]=openssh-client [strace]=strace)
+declare -A package=([openssl]=openssl [ip]=iproute2 [systemd-analyze]=systemd [mosquitto]=mosquitto [sshd]=openssh-server [rsync]=rsync [ssh]=openssh-client [strace]=strace [docker-compose]=docker-compose)
 missing=()
 for program in "${!package[@]}"; do
   command -v "$program" > /dev/null || missing+=("${package[$program]}")
@@ -36,7 +36,7 @@ for program in "${!package[@]}" promtool; do
   command -v "$program" > /dev/null || still+=("$program")
 done
 if [ ${#still[@]} -gt 0 ]; then
-  echo "The system tests need ${still[*]}: install the Debian packages openssl, iproute2, systemd, mosquitto, prometheus, openssh-server, openssh-client, rsync, strace." >&2
+  echo "The system tests need ${still[*]}: install the Debian packages openssl, iproute2, systemd, mosquitto, prometheus, openssh-server, openssh-client, rsync, strace, docker-compose." >&2
   exit 2
 fi
 if [ "$(id -u)" != 0 ]; then
