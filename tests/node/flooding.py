@@ -76,11 +76,16 @@ def held_by(running: Running) -> list[Held]:
 
 
 class Flooder:
-    """A validator's device whose owner runs another program: it holds the key, and sends to every node."""
+    """A validator's device whose owner runs another program: it holds the key, and sends to every node.
 
-    def __init__(self, village: Village, name: str) -> None:
+    One that equivocates says something else each time, and is expelled for it as soon as a block holds the
+    evidence; one that does not may go on for ever.
+    """
+
+    def __init__(self, village: Village, name: str, equivocates: bool) -> None:
         self.village = village
         self.name = name
+        self.equivocates = equivocates
         self.signer = village.community.meters[name].signer
         self.chain_id = village.community.genesis.chain_id
         self.sent = 0
@@ -103,7 +108,8 @@ class Flooder:
     def _payloads(self, running: Running) -> Iterator[bytes]:
         replica, number = running.node.replica, next(self._numbers)
         height, view = replica.height, max(replica.view, replica.first)
-        me, digest = self.signer.participant_id, number.to_bytes(32, "big")
+        me, said = self.signer.participant_id, number if self.equivocates else 0
+        digest = said.to_bytes(32, "big")
         # Votes for future views, and for the next height: rightly signed, for blocks that nobody made.
         for ahead in range(4):
             for above in (0, 1):
@@ -114,17 +120,19 @@ class Flooder:
         # The same in other members' names, with a signature of nobody.
         for other in self.village.nodes.values():
             if other is not running:
-                yield encode(Prepare(other.participant_id, height, view + 1, digest, digest * 2))
-                yield encode(ViewChange(other.participant_id, height, view + 1, None, None, digest * 2))
+                yield encode(Prepare(other.participant_id, height, view + 1, digest, NO_SIGNATURE))
+                yield encode(ViewChange(other.participant_id, height, view + 1, None, None, NO_SIGNATURE))
         # Proposals that execute nothing, or what was decided long ago, another one each time.
-        yield self._signed(PrePrepare(me, height, view, digest, NO_SIGNATURE, b"x" * 1000, (), None))
-        yield self._old_block(running, height, view, number)
+        if self.equivocates or view % 2:
+            yield self._signed(PrePrepare(me, height, view, digest, NO_SIGNATURE, b"x" * 1000, (), None))
+        if self.equivocates or not view % 2:
+            yield self._old_block(running, height, view, said)
         # Valid, and of no use to anybody.
         reading = sign_reading(self.signer, self.chain_id, FIRST_PERIOD + 1 + number % 3, number, 0)
         yield encode(Request((encode(reading),), relayed=True))
         yield encode(Status(height + 1 + number % 7, view))
         yield encode(SyncRequest(1, 256))
-        yield encode(BlockRequest(height, digest))
+        yield encode(BlockRequest(height, number.to_bytes(32, "big")))
         yield encode(Query(number, "status", b""))
 
     def _old_block(self, running: Running, height: int, view: int, number: int) -> bytes:

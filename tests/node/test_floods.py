@@ -26,15 +26,20 @@ async def seven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         await made.end()
 
 
-async def test_f_members_that_flood_at_once_fill_no_buffer_and_stop_no_height(seven: Village) -> None:
-    await seven.start("H001", "H002", "H003", "H004", "H005")
-    await seven.grown(1)
-    flooders = [Flooder(seven, "H006"), Flooder(seven, "H007")]
+async def _flooded(village: Village, equivocates: bool) -> tuple[list[Flooder], dict[str, int]]:
+    """Run five of seven while the other two flood them for some blocks; the fullest that buffers were."""
+    await village.start("H001", "H002", "H003", "H004", "H005")
+    await village.grown(1)
+    flooders = [Flooder(village, name, equivocates) for name in ("H006", "H007")]
     for flooder in flooders:
         await flooder.connect()
     most: dict[str, int] = {}
-    goal = max(seven.heights()) + BLOCKS
-    await flood_until(flooders, seven, goal, most)
+    await flood_until(flooders, village, max(village.heights()) + BLOCKS, most)
+    return flooders, most
+
+
+async def test_f_members_that_flood_at_once_fill_no_buffer_and_stop_no_height(seven: Village) -> None:
+    flooders, most = await _flooded(seven, equivocates=False)
     assert all(flooder.sent > 1_000 for flooder in flooders)
     # The flood was felt: buffers were used, refusals counted.
     assert most["prepares"] > 0
@@ -42,12 +47,27 @@ async def test_f_members_that_flood_at_once_fill_no_buffer_and_stop_no_height(se
     assert most["statements"] > 0
     for running in seven.nodes.values():
         refused = running.node.status()["refused"]
-        assert refused.get("view_window", 0) > 0, refused
-        assert refused.get("bad_signature", 0) > 0, refused
+        for code in ("view_window", "bad_signature", "duplicate"):
+            assert refused.get(code, 0) > 0, refused
+        # Nothing that it said contradicts anything else, so nobody is accused.
+        assert not on_record(seven, running)
+
+
+async def test_f_members_that_flood_with_contradictions_are_expelled(seven: Village) -> None:
+    flooders, _ = await _flooded(seven, equivocates=True)
     # Votes for different blocks in one view end on every ledger, against the flooders and nobody else.
-    await eventually(lambda: all(on_record(seven, running) for running in seven.nodes.values()))
+    guilty = {flooder.name for flooder in flooders}
+
+    def all_accused() -> bool:
+        for flooder in flooders:
+            flooder.burst()
+        return all(on_record(seven, running) == guilty for running in seven.nodes.values())
+
+    await eventually(all_accused, "evidence against the flooders on every ledger")
+    await seven.grown(2)
     for running in seven.nodes.values():
-        assert on_record(seven, running) <= {flooder.name for flooder in flooders}
+        assert on_record(seven, running) == guilty
+        assert running.node.status()["refused"].get("not_a_member", 0) > 0
         assert all(held.is_within for held in held_by(running))
 
 
@@ -60,7 +80,7 @@ def on_record(village: Village, running: Running) -> set[str]:
 async def test_oversize_frames_of_f_members_cut_their_links_only(seven: Village) -> None:
     await seven.start("H001", "H002", "H003", "H004", "H005")
     await seven.grown(1)
-    flooders = [Flooder(seven, "H006"), Flooder(seven, "H007")]
+    flooders = [Flooder(seven, name, equivocates=False) for name in ("H006", "H007")]
     goal = max(seven.heights()) + 2
     async with asyncio.timeout(PATIENCE_S):
         while min(seven.heights()) < goal:
