@@ -19,7 +19,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from p2penergy.config import parse_address
+from p2penergy.config import CONFIG_FILE, parse_address
 from p2penergy.home import AUTHORITY_FILE, CERTIFICATE_FILE, LEDGER_FILE, PUBLIC_KEY_FILE, Device
 from p2penergy.operations.asking import Report
 from p2penergy.operations.findings import Finding, Level, ok
@@ -77,6 +77,20 @@ def certificates(device: Device, now: datetime) -> list[Finding]:
         level = Level.ERROR if left < CERTIFICATE_ERROR_DAYS else Level.WARNING
         found.append(Finding(check, level, sentence, mend))
     return found
+
+
+def role(device: Device) -> Finding:
+    """Whether the node votes where genesis counts on its vote."""
+    said, name = device.config.node.role, device.signer.participant_id.hex()
+    counted_on = any(m.validator and m.participant_id == name for m in device.genesis.members)
+    if said == "validator" or not counted_on:
+        return ok("role", f"the node is a {said}")
+    return Finding(
+        "role",
+        Level.WARNING,
+        "the node is an observer, and genesis names it a validator: to the others it counts as silent",
+        f'[node] role = "validator" in {device.path / CONFIG_FILE}, then restart the node',
+    )
 
 
 def disk_space(device: Device) -> Finding:
@@ -251,6 +265,7 @@ def examine(device: Device, reports: Sequence[Report], pid: int | None) -> list[
         )
     return [
         own_node(device, pid),
+        role(device),
         *certificates(device, now),
         ledger(device),
         disk_space(device),

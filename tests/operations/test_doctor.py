@@ -79,6 +79,17 @@ class _Usage(NamedTuple):
     free: int
 
 
+def test_a_validator_that_only_observes_is_named(net: Net, device: Device) -> None:
+    assert doctor.role(device).level is Level.OK
+    assert doctor.role(load_device(net.meters[0])).level is Level.OK
+    settings = net.homes[0] / "config.toml"
+    text = settings.read_text("utf-8")
+    settings.write_text(text.replace('role = "validator"', 'role = "observer"'), "utf-8")
+    found = doctor.role(load_device(net.homes[0]))
+    assert (found.level, "counts as silent" in found.sentence) == (Level.WARNING, True)
+    assert 'role = "validator"' in found.mend
+
+
 @pytest.mark.parametrize(("free_mib", "level"), [(3000, Level.OK), (1000, Level.WARNING), (100, Level.ERROR)])
 def test_a_full_disk_is_seen_in_time(
     device: Device, monkeypatch: pytest.MonkeyPatch, free_mib: int, level: Level
