@@ -21,6 +21,8 @@ ENVIRONMENT_PREFIX = "P2PENERGY_"
 
 _HOST = re.compile(r"[^\s\[\]:\"\\\x00-\x1f\x7f]+|\[[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?\]")
 
+ANYWHERE = frozenset({"0.0.0.0", "::"})
+
 Role = Literal["validator", "observer"]
 
 
@@ -40,6 +42,10 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     listen: Annotated[
         str, Meta(description="HOST:PORT to accept links on; port 0 lets the system choose")
     ] = "127.0.0.1:7440"
+    announce: Annotated[
+        str,
+        Meta(description='HOST:PORT at which others reach this node; "": the one of listen'),
+    ] = ""
     tls: Annotated[
         bool,
         Meta(description="mutual TLS 1.3 on every link; off is for measurements on one machine only"),
@@ -69,6 +75,13 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             description="an empty ledger so many blocks behind loads a snapshot; 0: always blocks",
         ),
     ] = 1_000
+
+    @property
+    def announced(self) -> str | None:
+        """Where others are told that this node listens; None where it does not know that itself."""
+        address = self.announce or self.listen
+        host, port = parse_address(address)
+        return address if port and host not in ANYWHERE else None
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -175,6 +188,8 @@ def parse(text: str, where: str, environment: dict[str, str] | None = None) -> C
         reason, _, place = str(error).partition(" - at `$")
         raise ConfigError(f"{where}: {place.strip('`. ') or 'file'}: {reason}") from None
     parse_address(config.node.listen, f"{where}: [node] listen")
+    if config.node.announce:
+        parse_address(config.node.announce, f"{where}: [node] announce")
     if config.gateway.listen:
         parse_address(config.gateway.listen, f"{where}: [gateway] listen")
     for name, address in config.peers.items():

@@ -31,6 +31,7 @@ from p2penergy.messages import (
     SyncResponse,
     ViewChange,
     VoteKind,
+    Whereabouts,
     decode_block,
     decode_message,
 )
@@ -55,7 +56,7 @@ GUEST_FRAMES_BURST = 400
 _FOR_CORE = (
     PrePrepare | Prepare | Commit | ViewChange | Decided | Status | BlockRequest | BlockResponse | Evidence
 )
-_FROM_NODES = _FOR_CORE | SyncResponse
+_FROM_NODES = _FOR_CORE | SyncResponse | Whereabouts
 
 
 class Inbox:

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from p2penergy.digests import TAG_BLOCK, TAG_CERTIFICATE, TAG_REPLY, TAG_VOTE, digest
+from p2penergy.digests import TAG_BLOCK, TAG_CERTIFICATE, TAG_REPLY, TAG_VOTE, TAG_WHEREABOUTS, digest
 
 PROTOCOL_VERSION = 1
 
@@ -31,6 +31,8 @@ RECEIPT_BYTES_MAX = 16 * 1024
 SYNC_BLOCKS_MAX = 256
 HEADERS_MAX = 1024
 COMMITTEES_MAX = 64
+ADDRESSES_MAX = 256
+ADDRESS_CHARACTERS_MAX = 128
 SEAL_BYTES_MAX = 8_289
 """Two certificates sealed to one verifier: `membership.sealed_identity` says the same."""
 SNAPSHOT_PARTS = 256
@@ -303,6 +305,27 @@ class SealedRequest(_Shape, frozen=True, tag=23):
     seals: Annotated[tuple[ProvenSeal, ...], Meta(max_length=COMMITTEE_SIZE_MAX)]
 
 
+class Address(_Shape, frozen=True):
+    """Where a member's node listens, in its own words; a newer one of the same member replaces it."""
+
+    participant_id: ParticipantId
+    address: Annotated[str, Meta(min_length=1, max_length=ADDRESS_CHARACTERS_MAX)]
+    """HOST:PORT."""
+    issued_ms: Count
+    signature: SignatureBytes
+
+    def signed_bytes(self, chain_id: bytes) -> bytes:
+        """The statement under the signature; only the last part has no fixed length."""
+        issued = self.issued_ms.to_bytes(8, "big")
+        return TAG_WHEREABOUTS + chain_id + self.participant_id + issued + self.address.encode()
+
+
+class Whereabouts(_Shape, frozen=True, tag=24):
+    """Addresses of volunteers' nodes, from node to node."""
+
+    addresses: Annotated[tuple[Address, ...], Meta(min_length=1, max_length=ADDRESSES_MAX)]
+
+
 PartNumber = Annotated[int, Meta(ge=0, le=SNAPSHOT_PARTS)]
 SnapshotPart = Annotated[bytes, Meta(min_length=1, max_length=SNAPSHOT_PART_BYTES_MAX)]
 PartRoots = Annotated[bytes, Meta(min_length=32 * SNAPSHOT_PARTS, max_length=32 * SNAPSHOT_PARTS)]
@@ -455,6 +478,7 @@ Message = (
     | CommitteesRequest
     | CommitteesResponse
     | SealedRequest
+    | Whereabouts
     | SnapshotRequest
     | SnapshotResponse
     | Reply

@@ -27,6 +27,7 @@ from p2penergy.home import Home
 from p2penergy.inbox import Inbox
 from p2penergy.ledger import Ledger, Snapshot, VerdictCode, sign_accusation, verdict_words
 from p2penergy.ledger.query import is_barred
+from p2penergy.ledger.query import member as member_record
 from p2penergy.membership.sealed_store import SealedStore
 from p2penergy.messages import (
     PROTOCOL_VERSION,
@@ -43,6 +44,7 @@ from p2penergy.messages import (
     SnapshotRequest,
     Stage,
     SyncRequest,
+    Whereabouts,
     encode,
 )
 from p2penergy.newcomers.desk import Desk
@@ -61,6 +63,7 @@ from p2penergy.store import Store
 from p2penergy.store.ports import StoredOutcome
 from p2penergy.turns import Turns
 from p2penergy.verifier import Verifier
+from p2penergy.whereabouts import AddressBook
 from transport import Mesh, TcpMesh
 
 log = logging.getLogger(__name__)
@@ -152,6 +155,9 @@ class Node:
         self.sessions = Sessions(mesh, home.revocations, self._member_key, self._is_barred)
         home.identify.name_by(self.sessions.name_of)
         self.desk = self._make_desk(checker)
+        self.addresses = AddressBook(
+            mesh, home.signer, chain_id, checker, self._member_key, self._volunteers, nodes, now_ms
+        )
         folder = SnapshotFolder(home.snapshots_path, chain_id)
         self.snapshots = Snapshots(folder, settings.snapshot_blocks, self._freeze, mesh)
         self.turns = Turns()
@@ -203,6 +209,7 @@ class Node:
         return {
             Request: self.requests.on_request,
             SealedRequest: self.desk.on_sealed,
+            Whereabouts: self.addresses.on_whereabouts,
             Query: in_turn(answers.on_query),
             SyncRequest: in_turn(self._following(answers.on_sync)),
             HeadersRequest: in_turn(answers.on_headers),
@@ -233,6 +240,9 @@ class Node:
         """Listen, dial, and begin with what was stored."""
         await self.mesh.start(self)
         self.sessions.start()
+        announced = self.home.config.node.announced
+        if announced is not None:
+            self.addresses.announce(announced)
         for peer, address in peer_addresses(self.home).items():
             if peer != self._name:
                 self.mesh.set_address(peer, *address)
@@ -301,7 +311,7 @@ class Node:
 
     def refusals(self) -> Counter[str]:
         """Everything refused so far, by code."""
-        parts = (self.inbox, self.requests, self.desk, self.turns)
+        parts = (self.inbox, self.requests, self.desk, self.addresses, self.turns)
         return sum((part.refused for part in parts), self.refused.copy())
 
     # ---- the mesh's handler -------------------------------------------------------------------
@@ -313,10 +323,12 @@ class Node:
     def on_peer_up(self, peer: bytes) -> None:
         """A link is there."""
         log.debug("peer up", extra={"peer": peer.hex()})
+        self.addresses.on_peer_up(peer)
 
     def on_peer_down(self, peer: bytes, reason: str) -> None:
         """A link is gone."""
         self._followers.discard(peer)
+        self.addresses.on_peer_down(peer)
         log.debug("peer down", extra={"peer": peer.hex(), "reason": reason})
 
     # ---- inside -------------------------------------------------------------------------------
@@ -385,6 +397,7 @@ class Node:
         self._decided_ms = self._now_ms()
         if header.stage is Stage.VERIFICATION and decision.block.transactions:
             self.sessions.recheck()
+            self.addresses.look_again()
         self.on_decided(decision)
         if not decision.caught_up:
             self.chain_keeper.on_decided(decision.height)
@@ -397,6 +410,10 @@ class Node:
 
     def _member_key(self, participant_id: bytes) -> bytes | None:
         return self.ledger.member_key(participant_id, self.ledger.height)
+
+    def _volunteers(self, participant_id: bytes) -> bool:
+        member = member_record(self.ledger.get, participant_id)
+        return member is not None and (member.validator or member.verifier)
 
     def _is_barred(self, participant_id: bytes, public_key: bytes) -> bool:
         return is_barred(self.ledger.get, participant_id, public_key)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -68,7 +70,7 @@ class People:
             for text in ("--node", address_text(*address))
         ]
 
-    async def certified(self, home: Path, *, serial: str = SERIAL) -> Path:
+    async def certified(self, home: Path, *, serial: str = SERIAL, listen: str = "127.0.0.1:0") -> Path:
         """A folder made and certified by commands; the folder that the authority issued into."""
         issued = self.folder / f"issued-{home.name}"
         peers = [
@@ -76,7 +78,7 @@ class People:
             for who, address in self.village.community.addresses.items()
             for text in ("--peer", f"{who.hex()}={address_text(*address)}")
         ]
-        await self.run("init", "--home", home, "--role", "validator", "--listen", "127.0.0.1:0", *peers)
+        await self.run("init", "--home", home, "--role", "validator", "--listen", listen, *peers)
         person = ("--person", PERSON.name, "--address", PERSON.address, "--contact", PERSON.contact)
         public = home / homes.PUBLIC_KEY_FILE
         await self.run(
@@ -124,6 +126,25 @@ async def test_joining_voting_and_leaving(village: Village, tmp_path: Path) -> N
     left = await people.run("leave", "--home", people.home, "--yes")
     assert "is no member any more, since block" in left.stdout
     assert (issued / "identity.pem").exists()
+
+
+async def test_newcomers_find_each_other(village: Village, tmp_path: Path) -> None:
+    await village.start()
+    people = People(village, tmp_path)
+    names = ("new-1", "new-2")
+    with contextlib.ExitStack() as held:
+        ports = [held.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1] for _ in names]
+    for name, port in zip(names, ports, strict=True):
+        home = tmp_path / name
+        issued = await people.certified(home, serial=name, listen=f"127.0.0.1:{port}")
+        await people.run("join", "--home", home, "--identity", issued / "identity.pem")
+        await people.run("volunteer", "--home", home, "--validator", "--verifier")
+        village.nodes[name] = Running(name, homes.load(home))
+    one, other = (village.nodes[name] for name in names)
+    # Neither's settings name the other.
+    await eventually(lambda: other.participant_id in one.mesh.connected(), "linked to each other")
+    await eventually(lambda: len(one.node.replica.named(Stage.VALIDATION)[0].members) == 6)
+    await village.grown(6)
 
 
 async def test_a_new_key_counts_everywhere_and_the_old_one_nowhere(village: Village, tmp_path: Path) -> None:
