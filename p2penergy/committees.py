@@ -10,7 +10,7 @@ the others' keys (the root covers that set), and `ordered` puts the set into the
 knows a set needs nothing but the beacon to know its order.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
@@ -159,13 +159,22 @@ class Roll:
             clusters_seed = _clusters_seed(chain_id, reading, beacon_of)
             seed = _seed(chain_id, reading, beacon_of)
             drawn = selected(seed, clusters_seed, pool, timing.committee_size_max)
-        keys = {who: key for who in drawn if (key := registry.member_key(who, height)) is not None}
+
+        def present(candidates: Iterable[bytes], most: int) -> dict[bytes, bytes]:
+            known = ((who, registry.member_key(who, height)) for who in candidates)
+            return dict(islice(((who, key) for who, key in known if key is not None), most))
+
+        keys = present(drawn, len(drawn))
         if len(keys) < timing.committee_size_min:
             rest = () if drawn is pool else shuffled(clusters_seed, pool)
-            for who in (*rest, *registry.reserves(stage, reading.pool_height)):
-                key = registry.member_key(who, height)
-                if key is not None and who not in drawn and len(keys) < timing.committee_size_min:
-                    keys[who] = key
+            others = (*rest, *registry.reserves(stage, reading.pool_height))
+            keys |= present(
+                (who for who in others if who not in drawn), timing.committee_size_min - len(keys)
+            )
+        if not keys:
+            # All of them left within D blocks: the chain must not end for want of an old enough pool.
+            late = (*registry.volunteers(stage, height), *registry.reserves(stage, height))
+            keys = present(late, timing.committee_size_min)
         return cls.of(keys)
 
 

@@ -42,10 +42,12 @@ class Known:
     gone_after: dict[bytes, int] = field(default_factory=dict)
     renewed_after: dict[bytes, int] = field(default_factory=dict)
     asked: list[int] = field(default_factory=list)
+    later: tuple[bytes, ...] | None = None
+    """The pool from block 9 on, where it is another one."""
 
     def volunteers(self, stage: Stage, height: int) -> tuple[bytes, ...]:
         self.asked.append(height)
-        return self.pool
+        return self.pool if self.later is None or height < 9 else self.later
 
     def reserves(self, stage: Stage, height: int) -> tuple[bytes, ...]:
         return self.spare
@@ -129,6 +131,16 @@ def test_the_best_scored_fill_up_to_the_least_size() -> None:
     assert set(roll(known, committee_size_min=8).members) == {*POOL[1:], spare[0], spare[2]}
     # All there are, where there are too few.
     assert len(roll(known, committee_size_min=20).members) == 9
+
+
+def test_where_all_have_left_whoever_volunteers_by_then_serves() -> None:
+    later = tuple(sorted(member(200 + i) for i in range(6)))
+    gone = dict.fromkeys(POOL, 9)
+    known = Known(gone_after=gone, later=later)
+    assert roll(known, settle_blocks=5, committee_size_min=4).members == later[:4]
+    # But not where one is left: no identity can be brought in late.
+    del gone[POOL[3]]
+    assert roll(known, settle_blocks=5, committee_size_min=4).members == POOL[3:4]
 
 
 def test_a_verification_committee_stays_but_loses_who_is_gone() -> None:

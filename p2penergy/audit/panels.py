@@ -63,6 +63,8 @@ def panel_of(genesis: Genesis, members: Members, beacon_of: BeaconOf, seat: Seat
     # Who left in the block that names the committee, or later, still counts: its proposer knew R.
     known_at = max(0, seat.height - lag - 1)
     keys: dict[bytes, bytes] = {}
+    # Where nobody is left of all these, whoever volunteers by then.
+    last = (*members.volunteers(seat.stage, known_at), *members.reserves(seat.stage, known_at))
     for who in drawn:
         key = members.member_key(who, known_at)
         if key is not None:
@@ -73,6 +75,10 @@ def panel_of(genesis: Genesis, members: Members, beacon_of: BeaconOf, seat: Seat
         key = members.member_key(who, known_at)
         if key is not None:
             keys[who] = key
+    if not keys:
+        told = {who: members.member_key(who, known_at) for who in last}
+        known = [(who, key) for who, key in told.items() if key is not None]
+        keys = dict(known[: rules.committee_size_min])
     order = mix_up(sorted(keys), words_of(digest(TAG_ORDER, seed(draw))))
     return Panel(tuple(order), keys)
 
