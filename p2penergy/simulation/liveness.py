@@ -9,13 +9,13 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from p2penergy.simulation.arbiter import faulty_max
+from p2penergy.simulation.arbiter import Timetable, faulty_max
 from p2penergy.simulation.dice import Dice
 from p2penergy.simulation.disturbances import SlowLink
 from p2penergy.simulation.node import SimNode
 from p2penergy.simulation.plans import draw_plan, profile_named
 from p2penergy.simulation.runner import EXTRA_VIEWS, SPARE_BLOCKS, run_plan
-from p2penergy.simulation.settings import T0_MS, Settings
+from p2penergy.simulation.settings import T0_MS, Settings, make_genesis
 from p2penergy.simulation.world import World
 
 WAYS_PER_DECISION = 4
@@ -109,8 +109,8 @@ def slots_bound(members: int, factor: int) -> int:
     """Slots until a view that is long enough has had its (f+1) + 2 turns; `factor` a power of two."""
     lengthenings = max(0, factor.bit_length() - 2)
     attempts = 2 * members + members * lengthenings + views_bound(members)
-    world = World(0, Settings(members=members))
-    return world.timetable.start_slot(0, attempts, members)
+    table = Timetable(make_genesis(Settings(members=members)).consensus)
+    return table.start_slot(0, attempts, members)
 
 
 def recovery(members: int, seeds: Iterable[int], profile: str = "chaos") -> Recovery:

@@ -73,7 +73,12 @@ class Running:
     """One node that runs in a task of its own."""
 
     def __init__(
-        self, name: str, home: Home, store: Store | None = None, plan: FaultPlan | None = None
+        self,
+        name: str,
+        home: Home,
+        store: Store | None = None,
+        plan: FaultPlan | None = None,
+        now_ms: Callable[[], int] = wall_clock_ms,
     ) -> None:
         self.name = name
         self.home = home
@@ -81,7 +86,7 @@ class Running:
         self.mesh: Mesh = make_mesh(home)
         if plan is not None:
             self.mesh = FaultyMesh(self.mesh, plan, LoopClock())
-        self.node = Node(home, self.store, self.mesh)
+        self.node = Node(home, self.store, self.mesh, now_ms)
         self._stop = asyncio.Event()
         self.started = asyncio.Event()
         self.task = asyncio.ensure_future(self.node.run(self._stop, self.started.set))
@@ -131,6 +136,8 @@ class Village:
         self.nodes: dict[str, Running] = {}
         self.plan: FaultPlan | None = None
         """What the network does to the nodes that are started from now on."""
+        self.clocks: dict[str, Callable[[], int]] = {}
+        """What these nodes' clocks show, instead of the time."""
         self.households: Households | None = None
         self._meshes: list[TcpMesh] = []
 
@@ -140,7 +147,8 @@ class Village:
         """Start these validators, or all."""
         begun = names or self.community.validators
         for name in begun:
-            self.nodes[name] = Running(name, homes.load(self.community.homes[name]), plan=self.plan)
+            home, now_ms = homes.load(self.community.homes[name]), self.clocks.get(name, wall_clock_ms)
+            self.nodes[name] = Running(name, home, plan=self.plan, now_ms=now_ms)
         for name in begun:
             running = self.nodes[name]
             waiting = asyncio.ensure_future(running.started.wait())
