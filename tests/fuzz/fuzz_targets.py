@@ -31,6 +31,7 @@ from p2penergy.household.offers import OffersFile, decode_offers
 from p2penergy.ledger import keys, transactions
 from p2penergy.ledger.bucket_tree import BucketTree
 from p2penergy.ledger.membership_pool import MembershipPool
+from p2penergy.ledger.memberships import Verdict
 from p2penergy.ledger.pool import Pool
 from p2penergy.ledger.receipts import Receipt, decode_receipt, encode_receipt, sentence
 from p2penergy.ledger.records import TipRecord, encode_record
@@ -209,6 +210,8 @@ def transaction(data: bytes) -> None:
     assert transactions.transaction_id(value, CHAIN) == submitted.transaction_id
     assert submitted.signed == transactions.signed_bytes(value, CHAIN)
     assert CHAIN in submitted.signed
+    if isinstance(value, Verdict):
+        return  # answered with the request that it is about
     key = transactions.answer_key(value)
     assert keys.parse_text(keys.text(key)) == key
     assert transactions.submitter_of(value) in transactions.concerned(value)
