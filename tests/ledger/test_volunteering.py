@@ -8,6 +8,7 @@ import pytest
 from newcomers import Newcomers, newcomer, own_chain
 
 from p2penergy.blocks import InvalidBlockError
+from p2penergy.committees import CommitteeRules, Reading, Roll
 from p2penergy.ledger import Decline, keys, query
 from p2penergy.messages import Stage
 from p2penergy.score_rules import ScoreRules
@@ -111,6 +112,39 @@ def test_a_score_that_nobody_touches_drifts_below_the_bar_by_the_day() -> None:
     # Proposing counts as activity: number 0 goes on.
     assert pools(village, village.ledger.height)[0] == (village.ids[0],)
     assert len(village.ledger.reserves(Stage.VALIDATION, village.ledger.height)) == 3
+
+
+def validators(village: Newcomers) -> tuple[bytes, ...]:
+    """Who validates the next height, whatever its stage is."""
+    height, timing = village.ledger.height + 1, village.genesis.consensus
+    reading = Reading.of(timing, Stage.VALIDATION, height, 0, CommitteeRules())
+    ledger = village.ledger
+    return Roll.read(ledger, timing, village.chain_id, reading, ledger.beacon).members
+
+
+@pytest.mark.parametrize(("lag", "settle"), [(1, 0), (2, 0), (2, 5)])
+def test_who_volunteers_knowing_a_seed_is_too_late_for_it(lag: int, settle: int) -> None:
+    """Pools are read D blocks before the beacon value that draws from them is made."""
+    village = Newcomers(market=LOW_BAR, rules={"lag_blocks": lag, "settle_blocks": settle})
+    who = newcomer(0)
+    village.join(who)
+    village.verify(village.volunteer(who, tip=own_chain(who).tip))
+    offered = village.ledger.height
+    while village.ledger.height + 1 < offered + lag + max(settle, 1):
+        assert who.participant_id not in validators(village)
+        village.block()
+    assert who.participant_id in validators(village)
+
+
+def test_who_leaves_is_struck_before_its_pool_forgets_it() -> None:
+    village = Newcomers(rules={"settle_blocks": 5})
+    village.verify(village.leave(village.signers[3]))
+    left, lag = village.ledger.height, village.genesis.consensus.lag_blocks
+    while village.ledger.height + 1 < left + lag + 1:
+        assert village.ids[3] in validators(village)
+        village.block()
+    assert village.ids[3] not in validators(village)
+    assert village.ids[3] in village.ledger.volunteers(Stage.VALIDATION, left - 1)
 
 
 # ---- hash chains ---------------------------------------------------------------------------------
