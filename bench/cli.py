@@ -50,6 +50,8 @@ _KNOWN_ERRORS = (
     remote_experiment.HostsError,
 )
 
+_EXISTING = click.Path(path_type=Path, exists=True)
+
 F = TypeVar("F", bound=Callable[..., None])
 
 
@@ -257,9 +259,15 @@ def everything(chosen: Chosen) -> None:
     help="One HOST:PORT a line, one validator each.",
 )
 @click.option("--wait", "wait_s", default=600.0, show_default=True, help="Seconds to wait for all of them.")
-def remote(chosen: Chosen, hosts: Path, wait_s: float) -> None:
+@click.option("--deploy", is_flag=True, help="Copy, start and stop them over ssh, as p2penergy deploy does.")
+@click.option("--wheels", type=_EXISTING, help="With --deploy: install the program from these.")
+@click.option("--ssh-config", type=_EXISTING, help="With --deploy: ssh's configuration.  [default: your own]")
+def remote(
+    chosen: Chosen, hosts: Path, wait_s: float, deploy: bool, wheels: Path | None, ssh_config: Path | None
+) -> None:
     """Measure validators on machines of their own: writes their homes, waits, then sends load."""
-    chosen.run("remote", lambda bench: remote_experiment.run(bench, hosts, wait_s))
+    way = remote_experiment.Way(ssh_config, wheels) if deploy else None
+    chosen.run("remote", lambda bench: remote_experiment.run(bench, hosts, wait_s, way))
 
 
 @main.command()

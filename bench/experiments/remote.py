@@ -1,11 +1,16 @@
 """`remote`: the same measurement with the validators on machines of their own.
 
 The command makes a home for each host and says what to run there; copying and starting is left to whoever
-owns the machines. When all are connected it looks for the peak and measures at the peak and at half of
-it, always on this one network. Load comes from the machine that the command runs on.
+owns the machines, or done as `p2penergy deploy` does it. When all are connected it looks for the peak and
+measures at the peak and at half of it, always on this one network. Load comes from the machine that the
+command runs on.
 """
 
-from collections.abc import Sequence
+import asyncio
+import contextlib
+import shutil
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.experiment import Bench, point
@@ -13,6 +18,11 @@ from bench.experiments.peak import guess_per_s
 from bench.measurement import measure
 from bench.network import Network
 from p2penergy.config import ConfigError, parse_address
+from p2penergy.operations import host_files
+from p2penergy.operations.deploy import Deployment, Outcome, Program, Target
+from p2penergy.operations.hosts import Machine, hosts_from
+from p2penergy.operations.ssh import Ssh
+from p2penergy.operations.testnet import host_folder
 
 HOSTS_MIN, HOSTS_MAX = 4, 100
 
@@ -63,13 +73,69 @@ def instructions(network: Network, hosts: Sequence[tuple[str, int]]) -> list[str
     return lines
 
 
-async def run(bench: Bench, hosts_file: Path, wait_s: float) -> None:
-    """Measure the network of the hosts in the file."""
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How the machines are reached."""
+
+    ssh_config: Path | None
+    wheels: Path | None
+    """What to install there; None: `p2penergy` is on their PATH."""
+
+
+def deployment(network: Network, machines: Sequence[Machine], folder: Path, way: Way) -> Deployment:
+    """One folder per machine with its homes and the script that starts them."""
+    names: dict[str, list[str]] = {}
+    for name, machine in zip(network.community.validators, machines, strict=True):
+        source = folder / host_folder(machine.host)
+        shutil.copytree(network.community.homes[name], source / name)
+        names.setdefault(machine.host, []).append(name)
+        script = source / host_files.START_FILE
+        script.write_text(host_files.start_script(names[machine.host]), encoding="utf-8")
+        script.chmod(0o755)
+    ssh_names = {machine.host: machine.ssh_name for machine in machines}
+    targets = [
+        Target(host, ssh_names[host], folder / host_folder(host), tuple(there))
+        for host, there in names.items()
+    ]
+    return Deployment(network.community.genesis.chain_id.hex(), targets, Ssh(way.ssh_config))
+
+
+async def _everywhere(job: Callable[[], list[Outcome]]) -> None:
+    """Raises `HostsError` with the first machine's sentence."""
+    for outcome in await asyncio.to_thread(job):
+        if outcome.problem:
+            raise HostsError(f"{outcome.target.host}: {outcome.problem}")
+
+
+@contextlib.asynccontextmanager
+async def deployed(made: Deployment, way: Way) -> AsyncIterator[None]:
+    """The nodes run on their machines while the block lasts."""
+    program = None if way.wheels is None else Program(way.wheels, offline=True, python="python3")
+    await _everywhere(lambda: made.install(program))
+    try:
+        await _everywhere(made.start)
+        yield
+    finally:
+        await asyncio.to_thread(made.stop)
+
+
+async def run(bench: Bench, hosts_file: Path, wait_s: float, way: Way | None = None) -> None:
+    """Measure the network of the hosts in the file; with a `way` start and stop it there, too."""
     hosts = read_hosts(hosts_file)
     options = bench.settings.options(len(hosts))
     network = Network(options, bench.folder.path / "network", hosts)
-    for line in instructions(network, hosts):
-        bench.watcher.tell(line)
+    if way is None:
+        for line in instructions(network, hosts):
+            bench.watcher.tell(line)
+        await _measure(bench, network, wait_s)
+        return
+    machines = hosts_from(str(hosts_file))
+    async with deployed(deployment(network, machines, bench.folder.path / "hosts", way), way):
+        await _measure(bench, network, wait_s)
+
+
+async def _measure(bench: Bench, network: Network, wait_s: float) -> None:
+    options = network.options
     bench.watcher.begin("waiting for all validators", bench.settings.runs)
     try:
         await network.generators.start(options.n, wait_s)

@@ -265,13 +265,13 @@ command -v "$program" >/dev/null || {
 """
 
 _START = f"""\
-ready() {{ "$program" status --home "$1" --wait-ms 2000 >/dev/null; }}
+ready() {{ "$program" status --home "$1" --wait-ms "$2" >/dev/null; }}
 for node in "$@"; do
-    ready "$node" || P2PENERGY=$program ./start.sh "$node"
+    ready "$node" 500 || P2PENERGY=$program ./start.sh "$node"
 done
 end=$(($(date +%s) + {READY_S_MAX}))
 for node in "$@"; do
-    until ready "$node"; do
+    until ready "$node" 2000; do
         [ "$(date +%s)" -lt $end ] || {{
             echo "$node does not answer: $(tail -n 1 "$node/{LOG_FILE}")" >&2; exit 1; }}
     done

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,10 @@ from bench.results import Folder
 from bench.watching import Watcher
 from p2penergy import home as homes
 from p2penergy.config import parse_address
+from p2penergy.operations.process import running_pid
 from p2penergy.processes import Validator
 
+ROOT = Path(__file__).resolve().parents[2]
 HOSTS = """\
 192.0.2.1:7440
 # a comment
@@ -90,6 +93,55 @@ async def test_validators_that_somebody_else_starts_are_measured(tmp_path: Path)
         assert row.throughput > 0 and row.signature_limit
         assert "messages_per_request" in row.costs and "cpu_ms_per_request" not in row.costs
         assert not any("answered" in reason or "wrong" in reason for reason in row.invalid_because)
+
+
+SSH = """#!/bin/sh
+exec sh -s
+"""
+RSYNC = """#!/bin/sh
+while [ $# -gt 2 ]; do shift; done
+mkdir -p "${2#*:}" && cp -Rp "$1." "${2#*:}"
+"""
+
+
+@pytest.mark.system
+async def test_they_are_copied_started_and_stopped_over_ssh(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stand-ins for ssh and rsync, that take this machine for the other; the nodes are real."""
+    programs, there = tmp_path / "bin", tmp_path / "there"
+    for folder in (programs, there):
+        folder.mkdir()
+    start = f'#!/bin/sh\nexec {sys.executable} -m p2penergy "$@"\n'
+    for name, text in (("ssh", SSH), ("rsync", RSYNC), ("p2penergy", start)):
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    hosts = tmp_path / "hosts"
+    hosts.write_text("".join(f"127.0.0.1:{port} attic\n" for port in free_ports(4)))
+    settings = Settings(runs=1, length_s=1.0, warm_up_s=0.5, pairs=1, peak_per_s=40.0)
+    bench = Bench("remote", settings, Folder(tmp_path / "out"), Watcher(Console(quiet=True)))
+    monkeypatch.chdir(there)
+    await remote.run(bench, hosts, 60, remote.Way(None, None))
+    assert [row.point for row in bench.rows] == ["peak", "half of peak"]
+    nodes = sorted(each.parent for each in there.rglob("ledger.sqlite3"))
+    assert len(nodes) == 4
+    assert [running_pid(node) for node in nodes] == [None] * 4
+
+
+async def test_a_machine_that_can_not_be_reached_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ssh").write_text("#!/bin/sh\necho 'no way' >&2; exit 255\n")
+    (tmp_path / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    hosts = tmp_path / "hosts"
+    hosts.write_text("".join(f"127.0.0.1:{port}\n" for port in free_ports(4)))
+    settings = Settings(runs=1, length_s=1.0, warm_up_s=0.5, pairs=1, peak_per_s=40.0)
+    bench = Bench("remote", settings, Folder(tmp_path / "out"), Watcher(Console(quiet=True)))
+    with pytest.raises(HostsError, match=r"127\.0\.0\.1: ssh can't get in: no way"):
+        await remote.run(bench, hosts, 60, remote.Way(None, None))
 
 
 def free_ports(count: int) -> list[int]:
