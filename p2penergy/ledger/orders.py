@@ -6,7 +6,7 @@ that nobody has more than `ORDER_PLACES` orders for a period, and all together n
 Implements LEDGER section 4, step 2.
 """
 
-from p2penergy.ledger import keys, qscore, query
+from p2penergy.ledger import keys, open_orders, qscore, query
 from p2penergy.ledger.context import BlockContext
 from p2penergy.ledger.open_orders import orders_max
 from p2penergy.ledger.readings import rated_wh
@@ -67,6 +67,9 @@ def _refusal(
     is_open, taken_max = block.open_orders.count(order.period), orders_max(order.place)
     if is_open >= taken_max:
         return Refusal(Decline.BOOK_FULL, taken_max, is_open)
+    of_all = block.open_orders.count_all()
+    if order.period > first_open and of_all >= open_orders.ALL_BOOKS_ORDERS_MAX:
+        return Refusal(Decline.BOOKS_FULL, open_orders.ALL_BOOKS_ORDERS_MAX, of_all)
     wallet_nano = query.balance(get, order.submitter).wallet_nano
     if wallet_nano < escrow_nano:
         return Refusal(Decline.TOO_LITTLE_MONEY, escrow_nano, wallet_nano)

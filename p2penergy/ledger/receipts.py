@@ -56,6 +56,7 @@ class Decline(IntEnum):
     PLACE_TAKEN = 32
     NO_SUCH_ORDER = 33
     BOOK_FULL = 34
+    BOOKS_FULL = 35
     PROVEN_ENOUGH = 40
     VERIFIERS_REFUSED = 50
     ALREADY_MEMBER = 51
@@ -306,6 +307,9 @@ _SENTENCES: dict[Decline, _Sentence] = {
     Decline.BOOK_FULL: lambda e, f: (
         f"{f} orders for this period are open, and at most {e} are taken at this place: "
         "another period, or place 0, may have room"
+    ),
+    Decline.BOOKS_FULL: lambda e, f: (
+        f"{f} orders for all periods are open, from {e} on only those for the first open one are taken"
     ),
     Decline.NO_SUCH_ORDER: lambda _e, _f: "no open order stands at this place",
     Decline.NOT_NETTED: lambda _e, f: f"import and export of a period are netted, {f} Wh are on both sides",

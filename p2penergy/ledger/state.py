@@ -120,6 +120,10 @@ class State:
         """How many orders stand in a period's book."""
         return len(self._due[keys.ORDER].get(period, ()))
 
+    def all_open_orders(self) -> int:
+        """How many stand in the books of all periods together; costs in proportion to the periods."""
+        return sum(map(len, self._due[keys.ORDER].values()))
+
     def expired(self, period: int, count_min: int) -> list[bytes]:
         """Keys whose last period lies before `period`: all, or the first groups that make `count_min`.
 

@@ -29,6 +29,8 @@ class Answer:
     status: HTTPStatus
     content_type: str
     body: bytes
+    allow: str = "GET, HEAD"
+    """What a path takes, told with 405."""
 
 
 Routes = Mapping[str, Callable[[], Answer]]
@@ -99,7 +101,7 @@ class HttpListener:
         if not path:
             answer = Answer(HTTPStatus.BAD_REQUEST, PLAIN, b"not HTTP\n")
         elif path in self._receivers:
-            answer = Answer(HTTPStatus.METHOD_NOT_ALLOWED, PLAIN, b"only POST\n")
+            answer = Answer(HTTPStatus.METHOD_NOT_ALLOWED, PLAIN, b"only POST\n", "POST")
         elif path not in self._routes:
             known = ", ".join(sorted([*self._routes, *self._receivers]))
             answer = Answer(HTTPStatus.NOT_FOUND, PLAIN, f"there is {known}\n".encode())
@@ -156,6 +158,6 @@ def _encoded(answer: Answer, with_body: bool) -> bytes:
         "Connection: close",
     ]
     if answer.status is HTTPStatus.METHOD_NOT_ALLOWED:
-        lines.append("Allow: POST" if b"POST" in answer.body else "Allow: GET, HEAD")
+        lines.append(f"Allow: {answer.allow}")
     head = "\r\n".join(lines).encode() + b"\r\n\r\n"
     return head + answer.body if with_body else head

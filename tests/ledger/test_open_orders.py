@@ -51,3 +51,19 @@ def test_a_declined_bid_keeps_its_money_and_gates_still_close() -> None:
     # The closed orders take no room in the next book.
     assert codes(village.block(*(village.ask(who, 5) for who in range(FULL)))) == [Decline.NONE] * FULL
     assert village.ledger.audit_totals().is_conserved()
+
+
+def test_all_books_together_are_bounded_and_the_next_period_stays_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(open_orders, "ALL_BOOKS_ORDERS_MAX", 3)
+    village = Village(members=7)
+    ahead = [village.ask(who, 5, period=110 + who) for who in range(4)]
+    receipts = village.block(*ahead)
+    assert codes(receipts) == [Decline.NONE] * 3 + [Decline.BOOKS_FULL]
+    assert (receipts[3].expected, receipts[3].found) == (3, 3)
+    assert village.one(village.ask(4, 5, period=103)).code is Decline.BOOKS_FULL
+    assert village.one(village.ask(4, 5)).accepted
+    # What is withdrawn makes room for one more, once fewer than the bound are open.
+    village.block(village.cancel(0, period=110), village.cancel(1, period=111))
+    assert village.one(village.ask(5, 5, period=115)).accepted
