@@ -128,6 +128,7 @@ class Oracle:
         """The same in its order and with its keys, as the second writing of the draw has it."""
         known = self._panels.get(height)
         if known is None:
+            assert height <= self.height + 1, f"nobody knows yet who decides height {height}"
             known = self._panels[height] = self._drawn(self.stage(height), height, None)
         return known
 
