@@ -128,6 +128,25 @@ async def test_joining_voting_and_leaving(village: Village, tmp_path: Path) -> N
     assert (issued / "identity.pem").exists()
 
 
+async def test_a_node_that_ran_before_its_household_joined_catches_up(
+    village: Village, tmp_path: Path
+) -> None:
+    await village.start()
+    people = People(village, tmp_path)
+    issued = await people.certified(people.home)
+    early = Running("early", homes.load(people.home))
+    founder = village.nodes["H001"]
+    try:
+        await eventually(lambda: early.participant_id in founder.mesh.connected())
+        await eventually(lambda: founder.node.refusals()["not_a_member"] >= 1, "its questions are refused")
+        await village.grown(3)
+        assert early.height == 0
+        await people.run("join", "--home", people.home, "--identity", issued / "identity.pem")
+        await eventually(lambda: early.height >= founder.height - 1 > 3, "it has caught up")
+    finally:
+        await early.stop()
+
+
 async def test_newcomers_find_each_other(village: Village, tmp_path: Path) -> None:
     await village.start()
     people = People(village, tmp_path)
