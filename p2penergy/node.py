@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -25,13 +25,10 @@ from p2penergy.consensus.replica import Replica
 from p2penergy.coordinator import Coordinator, wall_clock_ms
 from p2penergy.home import Home
 from p2penergy.inbox import Inbox
-from p2penergy.ledger import Ledger, Snapshot, VerdictCode, sign_accusation, verdict_words
-from p2penergy.ledger.query import is_barred
-from p2penergy.ledger.query import member as member_record
+from p2penergy.ledger import Ledger, Snapshot, sign_accusation
 from p2penergy.membership.sealed_store import SealedStore
 from p2penergy.messages import (
     PROTOCOL_VERSION,
-    CommitteeMembers,
     CommitteesRequest,
     Decided,
     Evidence,
@@ -53,6 +50,7 @@ from p2penergy.opening import open_ledger
 from p2penergy.outbox import Outbox
 from p2penergy.pacing import Pacer
 from p2penergy.peers import participant_of
+from p2penergy.registry import Registry
 from p2penergy.replies import Replies
 from p2penergy.requests import Requests
 from p2penergy.sessions import Sessions
@@ -152,12 +150,11 @@ class Node:
         self.chain_keeper = ChainKeeper(
             home.signer, home.genesis, self.ledger, home.hash_chain, self.requests.submit, now_ms
         )
-        self.sessions = Sessions(mesh, home.revocations, self._member_key, self._is_barred)
+        self.registry = Registry(self.ledger, self.replica, store)
+        self.sessions = Sessions(mesh, home.revocations, self.registry.member_key, self.registry.is_barred)
         home.identify.name_by(self.sessions.name_of)
         self.desk = self._make_desk(checker)
-        self.addresses = AddressBook(
-            mesh, home.signer, chain_id, checker, self._member_key, self._volunteers, nodes, now_ms
-        )
+        self.addresses = self._make_address_book(checker, nodes)
         folder = SnapshotFolder(home.snapshots_path, chain_id)
         self.snapshots = Snapshots(folder, settings.snapshot_blocks, self._freeze, mesh)
         self.turns = Turns()
@@ -189,9 +186,21 @@ class Node:
             self.mesh,
             home.genesis.chain_id,
             checker,
-            self._verifiers,
+            self.registry.verifiers,
             self.requests.gossip,
             examiner,
+            self._now_ms,
+        )
+
+    def _make_address_book(self, checker: EcdsaChecker, nodes: Iterable[bytes]) -> AddressBook:
+        return AddressBook(
+            self.mesh,
+            self.home.signer,
+            self.home.genesis.chain_id,
+            checker,
+            self.registry.member_key,
+            self.registry.volunteers,
+            nodes,
             self._now_ms,
         )
 
@@ -202,8 +211,8 @@ class Node:
             self.mesh,
             self.status,
             self._now_ms,
-            self._members,
-            self._application,
+            self.registry.members,
+            self.registry.application,
         )
         in_turn = self.turns.of
         return {
@@ -289,6 +298,7 @@ class Node:
             "commits": self.store.commits,
             "peers": len(self.mesh.connected()),
             "connected": sorted({participant_of(peer).hex() for peer in self._connected_nodes()}),
+            "committee": sorted(member.hex() for member in self._order()),
             "waiting_for_disk": self.outbox.waiting,
             "lost_for_disk": self.outbox.lost,
             "durable_commits": self.store.commits,
@@ -408,40 +418,8 @@ class Node:
     def _pending(self) -> None:
         self.coordinator.drive(Pending())
 
-    def _member_key(self, participant_id: bytes) -> bytes | None:
-        return self.ledger.member_key(participant_id, self.ledger.height)
-
-    def _volunteers(self, participant_id: bytes) -> bool:
-        member = member_record(self.ledger.get, participant_id)
-        return member is not None and (member.validator or member.verifier)
-
-    def _is_barred(self, participant_id: bytes, public_key: bytes) -> bool:
-        return is_barred(self.ledger.get, participant_id, public_key)
-
-    def _application(self, request_id: bytes) -> dict[str, Any]:
-        # Another application than the ledger, in a benchmark, has no newcomers.
-        given = self.ledger.pool.memberships.verdicts(request_id) if isinstance(self.ledger, Ledger) else {}
-        refusing = [verdict_words(code) for code in given.values() if code is not VerdictCode.ACCEPT]
-        return {
-            "accepting": len(given) - len(refusing),
-            "refusing": sorted(refusing),
-        }
-
-    def _verifiers(self, root: bytes) -> Mapping[bytes, bytes] | None:
-        return next((roll.keys for roll in self.replica.named(Stage.VERIFICATION) if roll.root == root), None)
-
-    def _members(self, root: bytes) -> CommitteeMembers | None:
-        for stage in Stage:
-            for roll in self.replica.named(stage):
-                if roll.root == root:
-                    return tuple(roll.keys.items())
-        return self.store.committee(root)
-
     def _audience(self) -> Iterable[bytes]:
-        """Who may have to propose or to vote on what newcomers ask for."""
-        rolls = (roll for stage in Stage for roll in self.replica.named(stage))
-        members = {member for roll in rolls for member in roll.members}
-        return (members | set(self._committee())) - {self._name}
+        return (self.registry.audience() | set(self._committee())) - {self._name}
 
     def _following(self, handler: Callable[[bytes, Message], None]) -> Callable[[bytes, Message], None]:
         """Whoever asks for blocks keeps a chain, and is told of new ones as long as it is linked."""
@@ -453,8 +431,11 @@ class Node:
 
         return handle
 
+    def _order(self) -> tuple[bytes, ...]:
+        return self.replica.committee(self.replica.height).members
+
     def _committee(self) -> Iterable[bytes]:
-        return (m for m in self.replica.committee(self.replica.height).members if m != self._name)
+        return (member for member in self._order() if member != self._name)
 
     def _everybody(self, message: Message) -> Iterable[bytes]:
         if not isinstance(message, Decided):

@@ -29,7 +29,7 @@ def hindrances(status: Mapping[str, Any], genesis: Genesis) -> list[str]:
     Ready means: connected to a quorum, and its last block is one of these days.
     """
     rules = genesis.consensus
-    validators = {member.participant_id for member in genesis.members if member.validator}
+    validators = set(status["committee"])
     quorum = len(validators) - (len(validators) - 1) // 3
     there = len(validators & {status["name"], *status["connected"]})
     found = []

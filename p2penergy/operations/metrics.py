@@ -41,7 +41,7 @@ METRICS = (
     Described("p2penergy_build_info", "gauge", "1", "Program, protocol, role and chain, as labels",
               ("version", "protocol", "role", "chain_id")),
     Described("p2penergy_alpha_seconds", "gauge", "seconds", "Length of a slot, from genesis"),
-    Described("p2penergy_validators", "gauge", "members", "Validators that genesis names"),
+    Described("p2penergy_validators", "gauge", "members", "Committee of the height that is worked on"),
     Described("p2penergy_clock_timestamp_seconds", "gauge", "seconds", "The node's clock, unix time"),
     Described("p2penergy_height_blocks", "gauge", "blocks", "Decided blocks"),
     Described("p2penergy_tip_slot", "gauge", "slots", "Slot of the last decided block"),
@@ -86,7 +86,6 @@ class NodeMetrics(Collector):
         self._node = node
         self._ready = ready
         self._rules: ConsensusRules = node.home.genesis.consensus
-        self._validators = sum(member.validator for member in node.home.genesis.members)
         # A second series per counter that says when it began: the process' own start says it.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
@@ -138,7 +137,7 @@ class NodeMetrics(Collector):
     def _gauges(self, status: Mapping[str, Any]) -> dict[str, float]:
         return {
             "p2penergy_alpha_seconds": self._rules.alpha_ms / 1000,
-            "p2penergy_validators": self._validators,
+            "p2penergy_validators": len(status["committee"]),
             "p2penergy_clock_timestamp_seconds": status["now_ms"] / 1000,
             "p2penergy_height_blocks": status["height"],
             "p2penergy_tip_slot": status["slot"],

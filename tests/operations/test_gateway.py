@@ -101,7 +101,13 @@ def a_genesis(validators: int) -> Genesis:
 
 def a_status(connected: int, slot: int, present_slot: int) -> dict[str, Any]:
     names = [f"{number:040x}" for number in range(connected + 1)]
-    return {"name": names[0], "connected": names[1:], "slot": slot, "now_ms": 1_000 + 100 * present_slot}
+    return {
+        "name": names[0],
+        "connected": names[1:],
+        "committee": [f"{number:040x}" for number in range(4)],
+        "slot": slot,
+        "now_ms": 1_000 + 100 * present_slot,
+    }
 
 
 @pytest.mark.parametrize(
