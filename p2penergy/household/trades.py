@@ -19,16 +19,21 @@ from p2penergy.ledger.records import (
     ContractRecord,
     EscrowRecord,
     EvidenceRecord,
+    GoneRecord,
     MarketRecord,
     MemberRecord,
+    NextChainRecord,
     OrderRecord,
     PacketRecord,
     PeriodRecord,
+    PoolRecord,
     PromiseRecord,
     Record,
+    StakeRecord,
     StandingRecord,
     TipRecord,
     TotalsRecord,
+    VerificationsRecord,
     decode_integer,
     decode_record,
 )
@@ -38,6 +43,11 @@ _VERSIONS_OF_A_CONTRACT = 8
 """Accepted, delivered, ended; there are no more."""
 _SHAPES: dict[bytes, type[Record]] = {
     keys.MEMBER: MemberRecord,
+    keys.GONE: GoneRecord,
+    keys.POOL: PoolRecord,
+    keys.STAKE: StakeRecord,
+    keys.NEXT_CHAIN: NextChainRecord,
+    keys.VERIFICATIONS: VerificationsRecord,
     keys.PERIOD: PeriodRecord,
     keys.PACKET: PacketRecord,
     keys.BILL: BillRecord,
@@ -51,7 +61,10 @@ _SHAPES: dict[bytes, type[Record]] = {
     keys.TIP: TipRecord,
     keys.TOTALS: TotalsRecord,
 }
-_INTEGERS = (keys.ENERGY, keys.WALLET, keys.SCORE, keys.NONCE, keys.DEFAULT, keys.PROVEN)
+_INTEGERS = (
+    *(keys.ENERGY, keys.WALLET, keys.SCORE, keys.NONCE, keys.DEFAULT, keys.PROVEN),
+    *(keys.ASKED, keys.REVOKED),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,15 @@ any_key = st.one_of(
     st.builds(keys.market, numbers),
     st.builds(keys.beacon_tip, ids),
     st.builds(keys.beacon_mix, numbers),
-    st.sampled_from([keys.TIP, keys.TOTALS]),
+    st.builds(keys.next_chain, ids),
+    st.builds(keys.gone, ids),
+    st.builds(keys.pool, ids),
+    st.builds(keys.stake, ids),
+    st.builds(keys.meter, st.binary(min_size=32, max_size=32)),
+    st.builds(keys.asked, st.binary(min_size=32, max_size=32)),
+    st.builds(keys.key, st.binary(min_size=33, max_size=33)),
+    st.builds(keys.revoked, st.binary(min_size=33, max_size=33)),
+    st.sampled_from([keys.TIP, keys.TOTALS, keys.VERIFICATIONS]),
 )
 
 
@@ -47,6 +55,8 @@ def test_text_is_what_people_read() -> None:
     assert keys.text(keys.order(who, 7, 2)) == f"order/{who.hex()}/7/2"
     assert keys.text(keys.market(7)) == "market/7"
     assert keys.text(keys.TIP) == "chain/tip"
+    assert keys.text(keys.next_chain(who)) == f"beacon/next/{who.hex()}"
+    assert keys.text(keys.gone(who)) == f"gone/{who.hex()}"
 
 
 @pytest.mark.parametrize(
