@@ -4,14 +4,23 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from village import QuickSigner
 
 from p2penergy.digests import TAG_TRANSACTION, TAG_VERDICT
 from p2penergy.ledger import (
     Admission,
     JoinRequest,
+    Leave,
+    RegisterChain,
+    Renewal,
+    Revocation,
     Verdict,
     VerdictCode,
+    Volunteer,
+    keys,
+    parse,
     request_digest,
     sign_chain,
     sign_join,
@@ -22,8 +31,22 @@ from p2penergy.ledger import (
     sign_volunteer,
     verdict_words,
 )
-from p2penergy.ledger.memberships import MEMBERSHIP_KINDS, request_bytes, verdict_bytes
-from p2penergy.messages import encode
+from p2penergy.ledger.memberships import (
+    MEMBERSHIP_KINDS,
+    request_bytes,
+    verdict_bytes,
+)
+from p2penergy.ledger.transactions import (
+    answer_key,
+    concerned,
+    first_period,
+    last_period,
+    period_of,
+    signed_bytes,
+    submitter_of,
+    transaction_id,
+)
+from p2penergy.messages import MalformedMessageError, encode
 
 CHAIN, OTHER_CHAIN = bytes(32), b"\1" * 32
 NEWCOMER, VERIFIER = QuickSigner(70), QuickSigner(1)
@@ -139,3 +162,67 @@ def test_a_revocation_is_signed_by_whoever_holds_the_authority_s_key() -> None:
     assert revocation.signature == VERIFIER.sign(
         TAG_TRANSACTION + bytes([37]) + CHAIN + encode(revocation)[:-66]
     )
+
+
+# ---- any content ---------------------------------------------------------------------------------
+
+ids, digests = st.binary(min_size=20, max_size=20), st.binary(min_size=32, max_size=32)
+public_keys, signatures = st.binary(min_size=33, max_size=33), st.binary(min_size=64, max_size=64)
+counts, periods = st.integers(0, 2**63 - 1), st.integers(0, 2**40)
+figures = st.integers(0, 10**8)
+verdicts = st.sampled_from(VerdictCode)
+ends = (counts, periods, signatures)
+joins = st.builds(JoinRequest, ids, public_keys, digests, figures, figures, digests, digests, *ends)
+renewals = st.builds(Renewal, ids, public_keys, digests, digests, digests, *ends)
+votes = st.lists(st.tuples(ids, signatures), max_size=3).map(tuple)
+admissions = st.builds(Admission, joins | renewals, verdicts, votes)
+any_membership = st.one_of(
+    joins,
+    renewals,
+    admissions,
+    st.builds(Verdict, ids, digests, digests, verdicts, signatures),
+    st.builds(Leave, ids, *ends),
+    st.builds(Revocation, ids, public_keys, signatures),
+    st.builds(Volunteer, ids, st.booleans(), st.booleans(), st.none() | digests, *ends),
+    st.builds(RegisterChain, ids, digests, *ends),
+)
+
+
+@given(any_membership)
+def test_one_encoding_back_and_forth(transaction: Any) -> None:
+    submitted = parse(encode(transaction), CHAIN)
+    assert submitted.transaction == transaction
+    assert submitted.signed == signed_bytes(transaction, CHAIN)
+    assert submitted.transaction_id == transaction_id(transaction, CHAIN)
+    assert submitted.signed != signed_bytes(transaction, OTHER_CHAIN)
+
+
+@given(any_membership, st.data())
+def test_other_bytes_are_another_transaction_or_none(transaction: Any, data: st.DataObject) -> None:
+    raw = encode(transaction)
+    at = data.draw(st.integers(0, len(raw) - 1))
+    changed = raw[:at] + bytes([raw[at] ^ data.draw(st.integers(1, 255))]) + raw[at + 1 :]
+    try:
+        other = parse(changed, CHAIN).transaction
+    except MalformedMessageError:
+        return
+    assert other != transaction
+    assert encode(other) == changed
+
+
+@given(any_membership)
+def test_each_is_answered_under_a_key_and_concerns_somebody(transaction: Any) -> None:
+    assert concerned(transaction) == (submitter_of(transaction),)
+    assert period_of(transaction) == first_period(transaction) == 0
+    if isinstance(transaction, Verdict):
+        with pytest.raises(TypeError):
+            answer_key(transaction)
+    else:
+        assert keys.parse_text(keys.text(answer_key(transaction))) == answer_key(transaction)
+
+
+@given(admissions)
+def test_an_admission_answers_its_request(admission: Admission) -> None:
+    assert answer_key(admission) == answer_key(admission.request)
+    assert transaction_id(admission, CHAIN) == request_digest(admission.request, CHAIN)
+    assert last_period(admission, 5) == admission.request.expires_period
