@@ -19,7 +19,7 @@ from bench.measurement import measure
 from bench.network import Network
 from p2penergy.config import ConfigError, parse_address
 from p2penergy.operations import host_files
-from p2penergy.operations.deploy import Deployment, Outcome, Program, Target
+from p2penergy.operations.deploy import DeployError, Deployment, Outcome, Program, Target, wheel_in
 from p2penergy.operations.hosts import Machine, hosts_from
 from p2penergy.operations.ssh import Ssh
 from p2penergy.operations.testnet import host_folder
@@ -110,7 +110,10 @@ async def _everywhere(job: Callable[[], list[Outcome]]) -> None:
 @contextlib.asynccontextmanager
 async def deployed(made: Deployment, way: Way) -> AsyncIterator[None]:
     """The nodes run on their machines while the block lasts."""
-    program = None if way.wheels is None else Program(way.wheels, offline=True, python="python3")
+    try:
+        program = None if way.wheels is None else Program(wheel_in(way.wheels), True, "python3")
+    except DeployError as error:
+        raise HostsError(str(error)) from None
     await _everywhere(lambda: made.install(program))
     try:
         await _everywhere(made.start)

@@ -25,6 +25,7 @@ from p2penergy.operations.deploy import (
     Outcome,
     Program,
     targets_of,
+    wheel_in,
 )
 from p2penergy.operations.hosts import hosts_from
 from p2penergy.operations.ssh import Ssh
@@ -85,11 +86,10 @@ def install(
     python: str,
 ) -> None:
     """Copy the program, if --wheels names it, and each node's folder; a folder that is there stays."""
-    if wheels is not None and not any(wheels.glob("p2penergy-*.whl")):
-        raise UserError(f"{wheels} has no wheel of p2penergy: make it with `pip wheel . -w {wheels}`.")
     if offline and wheels is None:
         raise UserError("--offline needs --wheels, a folder made with `pip wheel . -w DIR`.")
-    program = Program(wheels, offline, python) if wheels is not None else None
+    with as_user_error(DeployError):
+        program = Program(wheel_in(wheels), offline, python) if wheels is not None else None
     _end(_deployment(net, hosts, only, ssh_config, folder).install(program), "installed")
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from p2penergy.operations.host_files import STOP_S
 from p2penergy.operations.hosts import Machine
 from p2penergy.operations.ssh import RemoteError, Ssh
 from p2penergy.operations.testnet import HOSTS_FOLDER, NETWORK_FILE, host_folder
@@ -74,11 +75,12 @@ class NodeState:
 class Program:
     """What to install."""
 
-    wheels: Path
-    """A folder that holds the wheel."""
+    wheel: Path
+    """Its wheel, in a folder of its own."""
     offline: bool
-    """Whether everything it needs is there, too."""
+    """Whether everything it needs is in that folder, too."""
     python: str
+    """The interpreter's name on the machines."""
 
 
 class Deployment:
@@ -115,7 +117,11 @@ class Deployment:
 
     def stop(self) -> list[Outcome]:
         """End all nodes in order."""
-        return self._everywhere(lambda target: self._run(target, self._with_program(target, _STOP)))
+        return self._everywhere(
+            lambda target: self._run(
+                target, self._with_program(target, _STOP), STATUS_S_MAX + STOP_S * len(target.nodes)
+            )
+        )
 
     def status(self) -> tuple[list[Outcome], list[NodeState]]:
         """Every node, asked on its own machine."""
@@ -148,13 +154,13 @@ class Deployment:
 
     def _install_program(self, target: Target, program: Program) -> str:
         wheels = f"{self._folder}/wheels"
-        self._ssh.copy_to(
-            program.wheels, target.ssh_name, wheels, COPY_S_MAX, "--include=*.whl", "--exclude=*"
-        )
+        which = ("--delete", "--include=*.whl", "--exclude=*")
+        self._ssh.copy_to(program.wheel.parent, target.ssh_name, wheels, COPY_S_MAX, *which)
         script = _INSTALL.format(
             folder=quote(self._folder),
             python=quote(program.python),
             index="--no-index" if program.offline else "",
+            wheel=quote(f"wheels/{program.wheel.name}"),
         )
         return self._run(target, script, INSTALL_S_MAX)
 
@@ -168,6 +174,16 @@ class Deployment:
 
     def _with_program(self, target: Target, script: str) -> str:
         return self._in_nodes_folder(target, _PROGRAM + script)
+
+
+def wheel_in(folder: Path) -> Path:
+    """The one wheel of the program in a folder; raises `DeployError`."""
+    found = sorted(folder.glob("p2penergy-*.whl"))
+    if not found:
+        raise DeployError(f"{folder} has no wheel of p2penergy: make it with `pip wheel . -w {folder}`")
+    if len(found) > 1:
+        raise DeployError(f"{folder} has {found[0].name} and {found[1].name}: leave the one to install")
+    return found[0]
 
 
 def targets_of(net: Path, machines: Sequence[Machine], only: Sequence[str] = ()) -> tuple[str, list[Target]]:
@@ -243,7 +259,8 @@ command -v {python} >/dev/null || {{ echo {python} is missing there: name one wi
 || {{ echo {python} is older than Python 3.11: name another with --python >&2; exit 1; }}
 [ -x env/bin/python ] || {python} -m venv env
 env/bin/python -m pip uninstall --quiet --yes p2penergy 2>/dev/null
-env/bin/python -m pip install --quiet --disable-pip-version-check {index} --find-links wheels --pre p2penergy
+# The wheel itself, by its file: an index may hold something else of that name.
+env/bin/python -m pip install --quiet --disable-pip-version-check {index} --find-links wheels {wheel}
 env/bin/p2penergy --version
 """
 

@@ -103,7 +103,10 @@ def test_a_machine_that_is_not_there_keeps_no_other_from_its_work(machines: Path
 
 
 def test_what_can_not_be_meant_is_refused(machines: Path, tmp_path: Path) -> None:
-    net = tmp_path / "net"
+    net, two_wheels = tmp_path / "net", tmp_path / "wheels"
+    two_wheels.mkdir()
+    for version in ("1", "2"):
+        (two_wheels / f"p2penergy-{version}-py3-none-any.whl").touch()
     for arguments, sentence in (
         (("status", tmp_path), "NET is a folder made by `testnet`"),
         (("status", net, "--only", "c"), "here is no host c in"),
@@ -111,6 +114,7 @@ def test_what_can_not_be_meant_is_refused(machines: Path, tmp_path: Path) -> Non
         (("status", net, "--folder", "../x"), "must be letters"),
         (("install", net, "--wheels", tmp_path), "has no wheel of p2penergy"),
         (("install", net, "--offline"), "needs --wheels"),
+        (("install", net, "--wheels", two_wheels), "leave the one to install"),
     ):
         result = run("deploy", *arguments)
         assert result.exit_code == 2, result.output
