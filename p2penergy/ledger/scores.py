@@ -110,10 +110,15 @@ class Standings:
     # ---- stakes ------------------------------------------------------------------------------------
 
     def stake(self, newcomer: bytes, verifiers: Iterable[bytes]) -> None:
-        """Verifiers put a share of their scores on a newcomer."""
+        """Verifiers put a share of their scores on a newcomer; nobody falls below the bar by vouching.
+
+        Else a day with many newcomers would empty the committees of all who welcomed them.
+        """
         stakes = []
         for who in verifiers:
-            stake_ppm = qscore.stake(self.rules, self.score(who))
+            q_ppm = self.score(who)
+            above_ppm = max(q_ppm - self.rules.committee_bar_ppm, 0)
+            stake_ppm = min(qscore.stake(self.rules, q_ppm), above_ppm)
             if stake_ppm:
                 self._change(who, -stake_ppm)
                 stakes.append(Stake(who, stake_ppm))

@@ -6,6 +6,7 @@ from newcomers import Newcomers, newcomer
 from test_ledger_evidence import proof, submitted
 
 from p2penergy.ledger import VerdictCode, query
+from p2penergy.messages import Stage
 from p2penergy.score_rules import ScoreRules
 
 STAKING = ScoreRules(proposer_gain_ppm=0, signer_gain_ppm=0, verifier_gain_ppm=0)
@@ -42,6 +43,16 @@ def test_who_accepts_stakes_a_share_and_who_says_nothing_does_not() -> None:
     assert sorted((each.verifier, each.stake_ppm) for each in record.stakes) == sorted(
         (who, STAKE) for who in village.ids[:3]
     )
+
+
+def test_nobody_falls_below_the_bar_by_vouching() -> None:
+    bar = Q - STAKE // 3
+    village = with_newcomer(ScoreRules(**{**_plain(), "committee_bar_ppm": bar}))
+    assert scores_of(village) == [bar, bar, bar, Q]
+    village.join(newcomer(1))
+    assert scores_of(village) == [bar, bar, bar, Q]
+    assert query.stake(village.ledger.get, newcomer(1).participant_id) is None
+    assert len(village.ledger.volunteers(Stage.VALIDATION, village.ledger.height)) == 4
 
 
 def test_a_clean_newcomer_s_stake_comes_back_with_a_tenth_after_enough_days() -> None:
