@@ -109,10 +109,11 @@ class Deployment:
 
         return self._everywhere(job)
 
-    def start(self) -> list[Outcome]:
+    def start(self, ready_s_max: int = READY_S_MAX) -> list[Outcome]:
         """Start the nodes that do not run, and wait until all answer."""
+        script = _START.format(ready_s_max=ready_s_max, log=LOG_FILE)
         return self._everywhere(
-            lambda target: self._run(target, self._with_program(target, _START), READY_S_MAX + STATUS_S_MAX)
+            lambda target: self._run(target, self._with_program(target, script), ready_s_max + STATUS_S_MAX)
         )
 
     def stop(self) -> list[Outcome]:
@@ -281,16 +282,16 @@ command -v "$program" >/dev/null || {
     echo 'p2penergy is not installed there: deploy install --wheels, or put it on the PATH' >&2; exit 1; }
 """
 
-_START = f"""\
+_START = """\
 ready() {{ "$program" status --home "$1" --wait-ms "$2" >/dev/null; }}
 for node in "$@"; do
     ready "$node" 500 || P2PENERGY=$program ./start.sh "$node"
 done
-end=$(($(date +%s) + {READY_S_MAX}))
+end=$(($(date +%s) + {ready_s_max}))
 for node in "$@"; do
     until ready "$node" 2000; do
         [ "$(date +%s)" -lt $end ] || {{
-            echo "$node does not answer: $(tail -n 1 "$node/{LOG_FILE}")" >&2; exit 1; }}
+            echo "$node does not answer: $(tail -n 1 "$node/{log}")" >&2; exit 1; }}
     done
 done
 """

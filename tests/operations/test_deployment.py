@@ -102,6 +102,16 @@ def test_a_machine_that_is_not_there_keeps_no_other_from_its_work(machines: Path
     assert "a: installed." in result.output
 
 
+def test_a_node_that_does_not_come_up_is_told_with_its_last_words(machines: Path, tmp_path: Path) -> None:
+    done("deploy", "install", tmp_path / "net", "--hosts", tmp_path / "hosts")
+    program = tmp_path / "bin" / "p2penergy"
+    program.write_text(PROGRAM.replace('echo began; touch "$2/up"', "echo 'Error: no such key.'"))
+    chain_id, targets = targets_of(tmp_path / "net", hosts_from(str(tmp_path / "hosts")))
+    first, second = Deployment(chain_id, targets, Ssh()).start(ready_s_max=2)
+    assert first.problem == "node-1 does not answer: Error: no such key."
+    assert second.problem == "node-2 does not answer: Error: no such key."
+
+
 def test_what_can_not_be_meant_is_refused(machines: Path, tmp_path: Path) -> None:
     net, two_wheels = tmp_path / "net", tmp_path / "wheels"
     two_wheels.mkdir()

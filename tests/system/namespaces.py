@@ -62,7 +62,8 @@ class Machines:
     def join(self, address: str) -> None:
         """Plug this machine itself into the switch, until `remove`."""
         leg = f"{self._stem}me"
-        ip("-n", self._switch, "link", "add", "portme", "type", "veth", "peer", "name", leg, "netns", "1")
+        here = str(os.getpid())
+        ip("-n", self._switch, "link", "add", "portme", "type", "veth", "peer", "name", leg, "netns", here)
         ip("-n", self._switch, "link", "set", "portme", "master", "br0", "up")
         ip("address", "add", f"{address}/{PREFIX_BITS}", "dev", leg)
         ip("link", "set", leg, "up")
