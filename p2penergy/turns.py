@@ -2,11 +2,14 @@
 
 Lives here: in which order and how fast questions are answered whose answers cost much more than the asking.
 Never here: the answers. Owns the invariants that questions take at most half of the event loop's time, that
-participants take turns however many of them one asks, and that what waits is bounded. Implements the bounds
-of CONSENSUS section 5 for what a stranger may ask, too.
+participants take turns however many of them one asks, that what waits is bounded, and that no question stops
+the node, unless its store is what failed. Implements the bounds of CONSENSUS section 5 for what a stranger
+may ask, too.
 """
 
 import asyncio
+import logging
+import sqlite3
 import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
@@ -14,6 +17,7 @@ from typing import NamedTuple
 
 from p2penergy.messages import Message, Query
 from p2penergy.peers import participant_of
+from p2penergy.store import StoreError
 
 WAITING_PER_PARTICIPANT_MAX = 1_000
 WAITING_MAX = 8_000
@@ -21,6 +25,13 @@ WAITING_BYTES_MAX = 16 * 1024 * 1024
 """Arguments of the queries that wait."""
 REST = 1
 """After each answer so many times its duration belongs to everything else."""
+
+FAILURES_TOLD_MAX = 10
+"""Questions that failed and are logged whole; the rest is counted, or one asker could fill the disk."""
+_FATAL = (sqlite3.Error, StoreError, OSError)
+"""A store that can't be read is no matter of the question: the node halts and says so."""
+
+log = logging.getLogger(__name__)
 
 Handler = Callable[[bytes, Message], None]
 
@@ -88,7 +99,15 @@ class Turns:
 
     def _answer(self, question: _Question) -> None:
         began_s = time.perf_counter()
-        question.handler(question.peer, question.message)
+        try:
+            question.handler(question.peer, question.message)
+        except _FATAL:
+            raise
+        except Exception:
+            # Answering changes nothing, so a fault in it is no reason to leave the committee.
+            self.refused["failed"] += 1
+            if self.refused["failed"] <= FAILURES_TOLD_MAX:
+                log.exception("a question could not be answered")
         # The loop's own clock may stand still during a callback.
         self._timer = self._loop.call_later(REST * (time.perf_counter() - began_s), self._next)
 

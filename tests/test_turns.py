@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 
 from p2penergy import turns as module
 from p2penergy.messages import HeadersRequest, Message, Query
-from p2penergy.turns import Turns
+from p2penergy.store import StoreError
+from p2penergy.turns import FAILURES_TOLD_MAX, Turns
 
 A, B, C = b"a" * 20, b"b" * 20, b"c" * 20
 
@@ -144,3 +146,34 @@ async def test_on_a_real_loop_all_are_answered() -> None:
     await over.wait()
     assert answered == list(range(100))
     turns.stop()
+
+
+async def test_a_question_that_fails_stops_nobody_and_cannot_fill_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk = Desk(monkeypatch)
+
+    def fail(_peer: bytes, _message: Message) -> None:
+        raise IndexError("index out of range")
+
+    ask = desk.turns.of(fail)
+    for number in range(FAILURES_TOLD_MAX + 5):
+        ask(A, question(number))
+        desk.rest()
+    assert desk.turns.refused["failed"] == FAILURES_TOLD_MAX + 5
+    assert len(caplog.records) == FAILURES_TOLD_MAX and "IndexError" in caplog.text
+    desk.ask(B, question(1))
+    assert desk.order == [B]
+
+
+@pytest.mark.parametrize(
+    "error", [StoreError("a page is torn"), sqlite3.DatabaseError("malformed"), OSError(5)]
+)
+async def test_a_store_that_cannot_be_read_is_told(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    desk = Desk(monkeypatch)
+
+    def fail(_peer: bytes, _message: Message) -> None:
+        raise error
+
+    with pytest.raises(type(error)):
+        desk.turns.of(fail)(A, question(1))
