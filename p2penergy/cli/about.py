@@ -8,6 +8,7 @@ from importlib.metadata import version as version_of
 from pathlib import Path
 
 import click
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from p2penergy.cli.errors import as_user_error
 from p2penergy.cli.homes import json_option
@@ -15,11 +16,14 @@ from p2penergy.coordinator import wall_clock_ms
 from p2penergy.founding import FoundingError
 from p2penergy.genesis import ConsensusRules, GenesisError, render
 from p2penergy.home import GENESIS_FILE, HomeError, read_genesis
-from p2penergy.membership.errors import KeyFileError
+from p2penergy.membership.certificates import load_authority
+from p2penergy.membership.errors import MembershipError
 from p2penergy.membership.private_files import PUBLIC_FILE_MODE, write_atomically
 from p2penergy.messages import PROTOCOL_VERSION
 from p2penergy.operations.ceremony import genesis_of
+from p2penergy.operations.initial import read_certificate
 from p2penergy.operations.testnet import COMMITTEE_MIN
+from p2penergy.signing import public_key_bytes
 from p2penergy.store.schema import SCHEMA_VERSION
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -44,6 +48,13 @@ def version(as_json: bool) -> None:
         click.echo(f"{name} {value}")
 
 
+def authority_key(path: Path) -> bytes:
+    """The key in ca.pem; raises HomeError or CertificateRefused."""
+    found = load_authority(read_certificate(path)).public_key()
+    assert isinstance(found, ec.EllipticCurvePublicKey), "an authority has a P-256 key"
+    return public_key_bytes(found)
+
+
 @click.group()
 def genesis() -> None:
     """Genesis: what all members agree on before the first block."""
@@ -64,6 +75,7 @@ def hash_command(path: Path) -> None:
     "--validator", "validators", multiple=True, required=True, type=_FILE, help="JSON of a validator."
 )
 @click.option("--household", "households", multiple=True, type=_FILE, help="JSON of another household.")
+@click.option("--authority", type=_FILE, help="ca.pem: what it revokes ends on the ledger, too.")
 @click.option("--t0-ms", type=click.IntRange(0), help="Start of slot 0, unix ms.  [default: now]")
 @click.option("--alpha-ms", default=1000, show_default=True, help="Length of a slot, ms: alpha.")
 @click.option("--eps-ms", default=50, show_default=True, help="Largest clock error, ms: eps.")
@@ -73,6 +85,7 @@ def make(
     community: str,
     validators: tuple[Path, ...],
     households: tuple[Path, ...],
+    authority: Path | None,
     t0_ms: int | None,
     alpha_ms: int,
     eps_ms: int,
@@ -80,7 +93,8 @@ def make(
     out: Path,
 ) -> None:
     """Put genesis together from what each member's `p2penergy init --json` printed; prints its hash."""
-    with as_user_error(FoundingError, GenesisError, KeyFileError):
+    with as_user_error(FoundingError, GenesisError, HomeError, MembershipError):
+        key = None if authority is None else authority_key(authority)
         rules = ConsensusRules(
             t0_ms=wall_clock_ms() if t0_ms is None else t0_ms,
             alpha_ms=alpha_ms,
@@ -88,6 +102,6 @@ def make(
             delta_ms=delta_ms,
             committee_size_min=min(COMMITTEE_MIN, len(validators)),
         )
-        made = genesis_of(community, validators, households, rules)
+        made = genesis_of(community, validators, households, rules, key)
         write_atomically(out, render(made), mode=PUBLIC_FILE_MODE, replace=False)
     click.echo(made.chain_id.hex())

@@ -35,9 +35,15 @@ def read_entry(path: Path) -> dict[str, Any]:
 
 
 def genesis_of(
-    community: str, validators: Sequence[Path], households: Sequence[Path], rules: ConsensusRules
+    community: str,
+    validators: Sequence[Path],
+    households: Sequence[Path],
+    rules: ConsensusRules,
+    authority_key: bytes | None = None,
 ) -> Genesis:
     """Genesis with these members, ordered by participant, so that the order of the files does not matter.
+
+    Validators verify newcomers, too. With `authority_key` (33 bytes) revocations count on the ledger.
 
     Raises:
         FoundingError: a file is none of a member.
@@ -52,11 +58,18 @@ def genesis_of(
                     participant_id=entry["participant_id"],
                     public_key=entry["public_key"],
                     validator=validates,
+                    verifier=validates,
                     wallet_nano=WALLET_NANO,
                     beacon_tip=entry["beacon_tip"] if validates else None,
                 )
             )
     members.sort(key=lambda member: member.participant_id)
-    genesis = Genesis(community=community, consensus=rules, market=MarketRules(), members=tuple(members))
+    genesis = Genesis(
+        community=community,
+        authority_key=None if authority_key is None else authority_key.hex(),
+        consensus=rules,
+        market=MarketRules(),
+        members=tuple(members),
+    )
     check(genesis)
     return genesis

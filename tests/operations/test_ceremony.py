@@ -38,6 +38,30 @@ def joined(tmp_path: Path, name: str, role: str, *more: str) -> tuple[Path, Path
     return home, entry
 
 
+def let_in(folder: Path, node: str) -> None:
+    """A household joins, and is revoked: the founder's genesis named verifiers, and the authority's key."""
+    home, issued = folder / "three", folder / "issued-three"
+    done("init", "--home", home)
+    person = ("--person", "A", "--address", "B", "--contact", "C", "--meter-serial", "M-1")
+    done("ca", "issue", folder / "ca", "--public-key", home / "device.public.pem", "--out", issued, *person)
+    certificates = ("--certificate", issued / "device.pem", "--authority", issued / "ca.pem")
+    done("init", "--home", home, *certificates, "--genesis", folder / "genesis.json")
+    applied = run("join", "--home", home, "--identity", issued / "identity.pem", "--node", node, "--json")
+    assert "1 of them have to accept" in applied.stderr
+    joined = json.loads(applied.stdout)
+    assert joined["accepted"]
+    wallet = json.loads(done("wallet", "--home", home, "--node", node, "--json"))
+    assert wallet["wallet_nano"] == 0
+    issued_records = json.loads(done("ca", "list", folder / "ca", "--json"))
+    (serial,) = [
+        record["serial"]
+        for record in issued_records
+        if (record["participant_id"], record["kind"]) == (joined["participant_id"], "device")
+    ]
+    told = ("--home", folder / "one", "--node", node, "--json")
+    assert json.loads(done("ca", "revoke", folder / "ca", serial, *told))["height"] > joined["height"]
+
+
 async def test_members_found_a_community_together(tmp_path: Path) -> None:
     port, other = free_port(), free_port()
 
@@ -47,7 +71,8 @@ async def test_members_found_a_community_together(tmp_path: Path) -> None:
         name = json.loads(entry.read_text())["participant_id"]
         peer = ("--peer", f"{name}=127.0.0.1:{port}")
         two, observer = joined(tmp_path, "two", "observer", "--listen", f"127.0.0.1:{other}", *peer)
-        files = ("--validator", entry, "--household", observer)
+        authority = tmp_path / "ca" / "ca.pem"
+        files = ("--authority", authority, "--validator", entry, "--household", observer)
         made = done(
             "genesis", "make", "--community", "Elm Street", *files, "--out", tmp_path / "genesis.json"
         )
@@ -70,6 +95,7 @@ async def test_members_found_a_community_together(tmp_path: Path) -> None:
                 await asyncio.sleep(0.05)
         assert report.status["role"] == "observer"
         assert report.status["consensus"].get("signed_commit", 0) == 0
+        await asyncio.to_thread(let_in, tmp_path, f"127.0.0.1:{port}")
     finally:
         for node in nodes:
             await node.stop()
