@@ -77,20 +77,33 @@ class Life(RuleBasedStateMachine):
         self.send(encode(self.village.submit(seller, terms, signature, expires_period=period + life)))
 
     @rule(
-        pair=pairs, energy_wh=energies.filter(bool), share=st.sampled_from([1, 2, 3]), by_seller=st.booleans()
+        pair=pairs,
+        energy_wh=energies.filter(bool),
+        share=st.sampled_from([1, 2, 3]),
+        short=st.sampled_from(["seller", "buyer"]),
+        by_seller=st.booleans(),
+        twice=st.booleans(),
     )
-    def trade(self, pair: tuple[int, int], energy_wh: int, share: int, by_seller: bool) -> None:
-        """Readings of two and a contract on them; too much where `share` is more than 2."""
+    def trade(
+        self, pair: tuple[int, int], energy_wh: int, share: int, short: str, by_seller: bool, twice: bool
+    ) -> None:
+        """Readings of two and a contract on them, too much for one where `share` is more than 2.
+
+        With `twice` the same terms come from both sides, each under a nonce of its own.
+        """
         seller, buyer = pair
         self.trades += 1
-        self.send(self.village.reading(seller, export_wh=2 * energy_wh))
-        self.send(self.village.reading(buyer, import_wh=2 * energy_wh))
-        changes = {"number": self.trades + 10, "valid_until_period": self.village.ledger.period + 1}
-        terms = self.village.terms(seller, buyer, energy_wh * share, **changes)
-        submitter, other = (seller, buyer) if by_seller else (buyer, seller)
-        signature = self.village.signed_by(other, terms)
+        plenty = 2 * energy_wh * share
+        self.send(self.village.reading(seller, export_wh=2 * energy_wh if short == "seller" else plenty))
+        self.send(self.village.reading(buyer, import_wh=2 * energy_wh if short == "buyer" else plenty))
         expires = self.village.ledger.period + 1
-        self.send(encode(self.village.submit(submitter, terms, signature, expires_period=expires)))
+        changes = {"number": self.trades + 10, "valid_until_period": expires}
+        terms = self.village.terms(seller, buyer, energy_wh * share, **changes)
+        sides = [(seller, buyer), (buyer, seller)]
+        for submitter, other in sides if twice else sides[not by_seller :][:1]:
+            signature = self.village.signed_by(other, terms)
+            self.send(encode(self.village.submit(submitter, terms, signature, expires_period=expires)))
+        self.decide(0, moves_on=False)
 
     @rule(
         member=who,
