@@ -11,7 +11,7 @@ from collections.abc import Callable
 from p2penergy import beacon
 from p2penergy.audit import beginning, compare
 from p2penergy.audit.beginning import Parent
-from p2penergy.audit.books import Books
+from p2penergy.audit.books import OF_THE_BLOCK, Books
 from p2penergy.audit.certificates import fault_of
 from p2penergy.audit.findings import LedgerReport
 from p2penergy.audit.leaders import Panel, Views
@@ -59,7 +59,7 @@ class Walk:
         self.ledger = start.ledger
         self.books = Books(genesis)
         if report.base_height:
-            self.books.begin_with(self.ledger.get)
+            self.books.begin_with(self.ledger.get, self.ledger.items())
         self.report = report
         self._tables = tables
         self._timing = genesis.consensus
@@ -234,11 +234,9 @@ class Walk:
         return outcome
 
     def _advance(self, header: Header, outcome: LedgerOutcome) -> None:
-        if header.period > self._period:
-            self.books.close_period()
-            self._period = header.period
-        for index, what in self.books.book(outcome.receipts, header.proposer):
-            self._add("results", f"receipt {index}: {what}")
+        moves_on, self._period = header.period > self._period, header.period
+        for index, what in self.books.book(outcome.receipts, outcome.versions, header.proposer, moves_on):
+            self._add("results", what if index == OF_THE_BLOCK else f"receipt {index}: {what}")
         self._stands.check_height(self.height, outcome)
         self.ledger.commit(outcome)
         digest = header_digest(header)

@@ -212,21 +212,27 @@ def test_the_auction_trades_as_much_and_for_any_number_of_validators(data: Path,
     for validators in ("1", "4"):
         out = tmp_path / f"{validators}.json"
         code, printed, err = run_demo(
-            data, "--market", "auction", "--validators", validators, "--json", str(out)
+            data,
+            *("--market", "auction", "--validators", validators, "--json", str(out)),
+            *("--keep", str(tmp_path / validators)),
         )
         assert (code, err) == (0, ""), printed + err
         said = figures(out)
         assert [period["traded_wh"] for period in said["periods"]] == TRADED_WH
         assert (said["market"], said["conserved"]) == ("auction", True)
         assert said["trades"] == sum(period["trades"] for period in said["periods"]) > 0
+        # What is put aside and delivered balances in the audit's own books.
+        assert audit(tmp_path / validators).is_clean
         # One price per period, and between the tariffs; all of it between neighbours.
         assert 120_000 <= said["traded_nano"] / said["traded_wh"] <= 290_000
 
 
 def test_bad_households_are_suspended_and_told_of(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
-    code, printed, err = run_demo(data, "--bad-actors", "3", "--json", str(out))
+    keep = tmp_path / "kept"
+    code, printed, err = run_demo(data, "--bad-actors", "3", "--json", str(out), "--keep", str(keep))
     assert (code, err) == (0, ""), printed + err
+    assert audit(keep).is_clean
     said = figures(out)
     assert said["bad_actors"] == len(said["actors"]) == 3
     assert said["suspended"] == sorted(row["household"] for row in said["actors"])
