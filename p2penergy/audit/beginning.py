@@ -107,7 +107,7 @@ def at_snapshot(
 
 def _beacons(genesis: Genesis, ledger: Ledger, height: int) -> dict[int, bytes]:
     """Every R that a committee from this height on is drawn from."""
-    oldest = max(0, height - genesis.consensus.lag_blocks - genesis.consensus.epoch_blocks)
+    oldest = max(0, height - genesis.consensus.lag_blocks - genesis.consensus.epoch_blocks + 1)
     drawn_from = {ledger.last_verification(at) for at in (height - 1, height)}
     return {at: ledger.beacon(at) for at in sorted({0, *drawn_from, *range(oldest, height + 1)})}
 
