@@ -195,6 +195,11 @@ def test_a_newcomer_may_apply_so_often_and_all_together_be_judged_so_fast(
     for _ in range(module.REQUESTS_BURST + 3):
         bench.desk.on_sealed(WHO, message)
     assert bench.desk.refused == {"join_rate": 3}
+    relays = Bench(tmp_path / "relays")
+    part = change(message, relayed=True, seals=message.seals[1:2])
+    for _ in range(module.RELAYED_BURST + 2):
+        relays.desk.on_sealed(OTHERS[0], part)
+    assert relays.desk.refused == {"join_rate": 2}
     bench.now_ms += 1_000
     bench.desk.on_sealed(WHO, message)
     assert bench.desk.refused == {"join_rate": 3}

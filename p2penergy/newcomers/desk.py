@@ -33,6 +33,9 @@ from transport import Mesh
 REQUESTS_PER_S = 1
 REQUESTS_BURST = 5
 """Of one newcomer; an honest one sends one, and again when nothing came of it."""
+RELAYED_PER_S = 20
+RELAYED_BURST = 200
+"""Of one member that passes others' requests on."""
 EXAMINED_PER_S = 20
 EXAMINED_BURST = 60
 """Of all: opening and judging takes about two milliseconds."""
@@ -66,13 +69,15 @@ class Desk:
         self._examiner = examiner
         self._now_ms = now_ms
         self._allowances = Allowances(REQUESTS_PER_S, REQUESTS_BURST)
+        self._relayed = Allowances(RELAYED_PER_S, RELAYED_BURST)
         self._examining = TokenBucket(EXAMINED_PER_S, EXAMINED_BURST, now_ms())
         self.refused: Counter[str] = Counter()
 
     def on_sealed(self, peer: bytes, message: Message) -> None:
         """A sealed request from the newcomer itself, or one verifier's part of it from a member."""
         assert isinstance(message, SealedRequest)
-        if not message.relayed and not self._allowances.take(participant_of(peer), self._now_ms()):
+        allowances = self._relayed if message.relayed else self._allowances
+        if not allowances.take(participant_of(peer), self._now_ms()):
             self.refused["join_rate"] += 1
             return
         try:
@@ -87,8 +92,8 @@ class Desk:
             if not message.relayed:
                 self._mesh.send(peer, encode(Refused(digest, code, sentence)))
             return
-        self._gossip((message.request,), None if message.relayed else peer)
         if not message.relayed:
+            self._gossip((message.request,), peer)
             self._pass_on(message)
         self._examine(request, message)
 

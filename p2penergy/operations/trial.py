@@ -58,6 +58,7 @@ async def trade(
             async with dialling(seller, addresses) as (sells, _), dialling(buyer, addresses) as (buys, _):
                 for client in (sells, buys):
                     await client.connected(client.fault_limit + 1)
+                    await client.follow()
                 return await _trade(seller, buyer, sells, buys, energy_wh, price_micro_per_kwh)
     except TimeoutError:
         raise ClientError(f"no {wait_s} s were enough: `p2penergy peers` shows who answers") from None
