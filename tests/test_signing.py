@@ -304,6 +304,10 @@ SIGNED: dict[str, tuple[Any, int]] = {
 UNSIGNED = {"Request", "Status", "SyncRequest", "SyncResponse", "BlockRequest", "BlockResponse"} | {
     "HeadersRequest",
     "HeadersResponse",
+    "CommitteesRequest",
+    "CommitteesResponse",
+    "SealedRequest",
+    "Whereabouts",
     "SnapshotRequest",
     "SnapshotResponse",
     "Refused",

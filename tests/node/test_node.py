@@ -393,7 +393,7 @@ async def test_questions_are_answered_or_said_why_not(village: Village) -> None:
         assert decode_integer(await household.client.agreed("state", wallet)) == WALLET_NANO
         assert await household.client.agreed("state", f"wallet/{'0' * 40}".encode()) == b""
         status = await household.client.query_json(peer, "status")
-        topics = "entries, history, letters, post, proof, state, status, tip"
+        topics = "entries, history, join, letters, post, proof, state, status, tip"
         assert await why_not("weather") == f"there is no topic 'weather'; there are {topics}"
         assert await why_not("state", b"purse/12") != ""
         assert await why_not("state", b"\xff") != ""
