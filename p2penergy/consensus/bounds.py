@@ -13,9 +13,14 @@ from p2penergy.consensus.chain import FAULTS_REMEMBERED_MAX
 from p2penergy.consensus.drawing import COMMITTEES_REMEMBERED_MAX
 from p2penergy.consensus.fetch import WANTED_MAX
 from p2penergy.consensus.instance import KNOWN_BLOCKS_MAX
-from p2penergy.consensus.votes import EARLY_BYTES_PER_SENDER_MAX, EARLY_COPIES_MAX, VIEWS_PER_SENDER_MAX
+from p2penergy.consensus.votes import (
+    EARLY_BYTES_PER_SENDER_MAX,
+    EARLY_COPIES_MAX,
+    EARLY_SENDERS_MAX,
+    VIEWS_PER_SENDER_MAX,
+)
 from p2penergy.consensus.work import PEERS_ANSWERED_MAX, PROPOSED_SLOTS_REMEMBERED, Work
-from p2penergy.messages import COMMITTEE_SIZE_MAX, VoteKind
+from p2penergy.messages import VoteKind
 
 PROPOSALS_MAX = VIEWS_AHEAD_MAX + 1
 """Proposals held: one for the present view and each of those ahead."""
@@ -53,7 +58,7 @@ def held(work: Work) -> tuple[Held, ...]:
         Held("own_votes", len(instance.signed.all()), len(VoteKind) * VIEWS_PER_SENDER_MAX),
         Held("known_blocks", len(instance.blocks), KNOWN_BLOCKS_MAX),
         Held("untimely_views", len(instance.untimely), PROPOSALS_MAX),
-        Held("early_senders", work.early.senders, COMMITTEE_SIZE_MAX),
+        Held("early_senders", work.early.senders, EARLY_SENDERS_MAX),
         Held("early_of_one_sender", early_count_max, EARLY_PER_SENDER_MAX),
         Held("early_of_one_sender_bytes", early_bytes_max, EARLY_BYTES_PER_SENDER_MAX),
         Held("wanted_blocks", len(work.fetch), WANTED_MAX),

@@ -25,6 +25,8 @@ from p2penergy.messages import (
 
 VIEWS_PER_SENDER_MAX = 3
 EARLY_BYTES_PER_SENDER_MAX = 12 * 1024 * 1024
+EARLY_SENDERS_MAX = 2 * COMMITTEE_SIZE_MAX
+"""Both stages' committees may vote at the next height, whose stage is not decided yet."""
 EARLY_COPIES_MAX = 2
 """Two different messages for one (sender, type, view) may wait: one of them may not be justified."""
 
@@ -157,7 +159,7 @@ class Early:
 
     def add(self, vote: Vote, event: Received) -> bool:
         """Hold a message; False when its sender's share is used up."""
-        if vote.sender not in self._held and len(self._held) >= COMMITTEE_SIZE_MAX:
+        if vote.sender not in self._held and len(self._held) >= EARLY_SENDERS_MAX:
             return False
         slots = self._held.setdefault(vote.sender, {})
         kind = kind_of(vote)
