@@ -97,6 +97,7 @@ class OwnVotes:
         owner = self._owner = self._owner or vote.sender
         if vote.sender != owner:
             return f"column message: sent by {vote.sender.hex()}, the others by {owner.hex()}"
+        # As the committee was drawn: who was expelled, or has renewed, since then signs with that key.
         key = walk.panel.keys.get(vote.sender)
         if key is None or not walk.checker.check(key, vote.signed_bytes(walk.chain_id), vote.signature):
             return "column message: its signature does not hold"
