@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import signal
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +37,7 @@ FIRST_PERIOD = 1_600_000
 PORT, GATEWAY_PORT = 7440, 8440
 NETWORK, OWN_ADDRESS = "10.78.0", "10.78.0.254"
 LOOPBACK = "127.0.0.1"
+PORTS = (10_000, 30_000)
 RATED_W = 30_000
 ENERGY_WH, PRICE = 60, 200_000
 TRADERS = ("seller", "buyer")
@@ -235,6 +238,22 @@ class World:
         return lambda: signalled(signal.SIGSTOP), lambda: signalled(signal.SIGCONT)
 
 
+def _free_base(count: int) -> int:
+    """The first of so many free ports, below those that the system gives to whoever dials.
+
+    One of those might be taken by a neighbour's dial while its validator is down.
+    """
+    while True:
+        base = random.SystemRandom().randint(*PORTS)
+        with contextlib.ExitStack() as held:
+            try:
+                for port in range(base, base + count):
+                    held.enter_context(socket.socket()).bind((LOOPBACK, port))
+            except OSError:
+                continue
+            return base
+
+
 def _found(plan: Manifest, folder: Path, machines: Machines | None) -> Community:
     names = [name_of(number) for number in range(plan.validators)]
     sites = None
@@ -259,6 +278,7 @@ def _found(plan: Manifest, folder: Path, machines: Machines | None) -> Community
             consensus=rules,
             market=MarketRules(replay=True, first_period=FIRST_PERIOD - 1),
             sites=sites,
+            base_port=_free_base(plan.validators),
         ),
         folder,
     )

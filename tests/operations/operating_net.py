@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import socket
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from p2penergy.operations import initial
 LINKS = 4096
 """Of a beacon chain: 131,072 take longer to make than these tests need."""
 GATEWAY_OFFSET = 1000
+PORTS = (10_000, 30_000)
 
 
 def short_chains(patch: pytest.MonkeyPatch) -> None:
@@ -38,14 +40,18 @@ def done(*arguments: str | Path, typed: str | None = None) -> str:
 
 
 def free_port() -> int:
-    """A port that is free, and the one of its gateway, too."""
+    """A port that is free, and the one of its gateway, too.
+
+    Below those that the system gives to whoever dials: a node that dials before another listens would
+    otherwise take its port now and then.
+    """
     while True:
+        port = random.SystemRandom().randint(*PORTS)
         with socket.socket() as one, socket.socket() as other:
-            one.bind(("127.0.0.1", 0))
-            port = int(one.getsockname()[1])
             try:
+                one.bind(("127.0.0.1", port))
                 other.bind(("127.0.0.1", port + GATEWAY_OFFSET))
-            except (OSError, OverflowError):
+            except OSError:
                 continue
             return port
 

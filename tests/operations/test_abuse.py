@@ -159,11 +159,11 @@ async def never_reads(target: Target) -> None:
 
 ATTACKS: dict[Attack, int] = {
     never_reads: 160,
-    silent_connections: 48,
-    byte_by_byte: 48,
-    no_tls: 48,
-    oversize_frames: 48,
-    unfinished_frames: 2 * LINKS * 4 + 48,
+    silent_connections: 96,
+    byte_by_byte: 96,
+    no_tls: 96,
+    oversize_frames: 96,
+    unfinished_frames: 2 * LINKS * 4 + 96,
 }
 """Each attack, and by how many MiB it may raise the peak of the process."""
 
