@@ -119,6 +119,20 @@ async def test_it_asks_again_with_the_very_same_request() -> None:
     assert len({request_id for request_id, _ in client.sent}) == 1
 
 
+async def test_a_moment_without_any_node_is_waited_out() -> None:
+    client = Scripted([FIRST], [], proven_after=12)
+    send, failures = client.apply, deque([ClientError("no node is connected")])
+
+    def apply(request_id: bytes, message: Any) -> asyncio.Future[Result]:
+        if client.sent and failures:
+            raise failures.popleft()
+        return send(request_id, message)
+
+    client.apply = apply  # type: ignore[method-assign]
+    assert (await run(client))[0].accepted
+    assert len(client.sent) == 2
+
+
 async def test_it_seals_again_when_others_verify() -> None:
     client = Scripted([FIRST, FIRST, OTHERS], [None, a_result()])
     _, _, told = await run(client)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from p2penergy import loops
 from p2penergy.cli.errors import as_user_error
@@ -16,7 +17,7 @@ from p2penergy.cli.network import network_options, show_json
 from p2penergy.client import ClientError
 from p2penergy.config import ConfigError
 from p2penergy.home import Device, HomeError, load_device
-from p2penergy.ledger import sentence
+from p2penergy.ledger import Decline, sentence
 from p2penergy.ledger.receipts import MembershipReceipt
 from p2penergy.membership.errors import MembershipError
 from p2penergy.newcomers import entering
@@ -77,9 +78,13 @@ def renew(home: Path, nodes: tuple[str, ...], wait_s: float, as_json: bool, fold
         device = entering.renewed(load_device(home), folder)
         applicant = entering.applicant_of(device, entering.read_issued_identity(folder))
         receipt, height = _apply(device, applicant, None, nodes, wait_s)
-        if receipt.accepted:
+        # The key that the ledger holds already is this one, from a run that ended before it was put in.
+        known = receipt.code is Decline.KEY_TAKEN
+        if receipt.accepted or known:
             entering.adopt(home, folder)
-    _show(receipt, height, as_json, "The new key counts, and is in the folder: restart the node")
+    if known:
+        receipt = msgspec.structs.replace(receipt, code=Decline.NONE)
+    _show(receipt, height, as_json, "The new key counts, and is in the folder (restart the node)")
 
 
 def _apply(

@@ -184,8 +184,11 @@ class Application:
                 await self._progress(attempt)
                 polls += 1
                 if polls % RESEND_POLLS == 0 and not future.done():
-                    future.cancel()
-                    future = self._client.apply(attempt.request_id, attempt.message)
+                    # Nobody may be connected at this moment; then the next time.
+                    with contextlib.suppress(ClientError):
+                        again = self._client.apply(attempt.request_id, attempt.message)
+                        future.cancel()
+                        future = again
         finally:
             if not future.cancel():
                 # Whoever left by another way does not look at it any more.
