@@ -171,8 +171,12 @@ class Ledger:
             transactions = memberships.select(period, bytes_max, self._verifiers(height))
         else:
             transactions = self.pool.select(period, bytes_max)
-        to_verify = not verifies and self._may_verify(height + 1)
-        to_verify = to_verify and memberships.is_ready(self._verifiers(height + 1))
+        to_verify = (
+            not verifies
+            and len(memberships) > 0
+            and self._may_verify(height + 1)
+            and memberships.is_ready(self._verifiers(height + 1))
+        )
         return Draft(
             height=height,
             slot=slot,
@@ -194,7 +198,8 @@ class Ledger:
 
     def has_pending(self, slot: int) -> bool:
         """Whether a leader has something to propose: what was sent, or what the clock has made due."""
-        if self.pool.memberships.is_ready(self.verification_committee()):
+        memberships = self.pool.memberships
+        if len(memberships) > 0 and memberships.is_ready(self.verification_committee()):
             return True
         if self._genesis.market.replay:
             return len(self.pool) > 0

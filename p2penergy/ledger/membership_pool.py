@@ -108,22 +108,21 @@ class MembershipPool:
 
     # ---- taking in ---------------------------------------------------------------------------------
 
-    def signature_items(self, submitted: Submitted) -> list[SignatureItem]:
+    def signature_items(self, transaction: MembershipTransaction, signed: bytes) -> list[SignatureItem]:
         """The signature to check ahead; [] when its signer can't be one."""
-        transaction = submitted.transaction
         key = self._key(transaction)
         if key is None or isinstance(transaction, Admission):
             return []
-        return [(key, submitted.signed, transaction.signature)]
+        return [(key, signed, transaction.signature)]
 
-    def _key(self, transaction: object) -> bytes | None:
+    def _key(self, transaction: MembershipTransaction) -> bytes | None:
         if isinstance(transaction, JoinRequest | Renewal):
             return transaction.public_key
         if isinstance(transaction, Revocation):
             return self._authority_key
         if isinstance(transaction, Verdict):
             return self._committee().keys.get(transaction.verifier)
-        member = query.member(self._get, submitter_of(transaction))  # type: ignore[arg-type]
+        member = query.member(self._get, submitter_of(transaction))
         return None if member is None else member.public_key
 
     def refusal(self, transaction: MembershipTransaction) -> PoolResult | None:
@@ -201,12 +200,11 @@ class MembershipPool:
             )
         return None
 
-    def add(self, data: bytes, submitted: Submitted) -> PoolResult:
+    def add(self, data: bytes, transaction: MembershipTransaction, submitted: Submitted) -> PoolResult:
         """Take in what `refusal` lets pass, if its signature holds."""
-        items = self.signature_items(submitted)
+        items = self.signature_items(transaction, submitted.signed)
         if not items or not all(self._checker.check(*item) for item in items):
             return PoolResult(False, "bad_signature", "the transaction is not signed by whom it must be")
-        transaction = submitted.transaction
         if isinstance(transaction, Verdict):
             asked = self._asked[self._by_id[transaction.request_digest]]
             asked.signatures[transaction.verifier] = (transaction.code, transaction.signature)
@@ -217,7 +215,7 @@ class MembershipPool:
             self._asked[key] = _Asked(transaction, submitted.transaction_id)
             self._by_id[submitted.transaction_id] = key
         else:
-            self._own[answer_key(transaction)] = _Own(data, transaction)  # type: ignore[arg-type]
+            self._own[answer_key(transaction)] = _Own(data, transaction)
         return TAKEN
 
     # ---- giving out --------------------------------------------------------------------------------

@@ -143,7 +143,7 @@ class Pool:
             return []
         transaction = submitted.transaction
         if isinstance(transaction, MEMBERSHIP_TYPES):
-            return self.memberships.signature_items(submitted)
+            return self.memberships.signature_items(transaction, submitted.signed)
         submitter = query.member(self._get, submitter_of(transaction))
         if submitter is None:
             return []
@@ -169,7 +169,7 @@ class Pool:
             return result
         transaction = submitted.transaction
         if isinstance(transaction, MEMBERSHIP_TYPES):
-            return self.memberships.add(data, submitted)
+            return self.memberships.add(data, transaction, submitted)
         member = query.member(self._get, submitter_of(transaction))
         assert member is not None, "a stranger passed the check"
         if not self._checker.check(member.public_key, submitted.signed, transaction.signature):
