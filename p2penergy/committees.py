@@ -235,11 +235,11 @@ def shuffled(seed: bytes, members: tuple[bytes, ...]) -> tuple[bytes, ...]:
 
 @lru_cache(maxsize=_DRAWS_REMEMBERED)
 def selected(seed: bytes, clusters_seed: bytes, pool: tuple[bytes, ...], size: int) -> tuple[bytes, ...]:
-    """`size` of a larger pool, ascending, by two-stage cluster sampling; every set is equally likely.
+    """`size` of a larger pool, ascending, by two-stage cluster sampling.
 
-    The pool, shuffled by the epoch's seed, is cut into about as many clusters as each has members. First
-    clusters are drawn until they hold `CLUSTER_SPARE * size` members, then members in each of them, one by
-    one in turns.
+    Over both seeds every set is equally likely; within an epoch, those that its clusters allow. The pool,
+    shuffled by the epoch's seed, is cut into about as many clusters as each has members. First clusters are
+    drawn until they hold `CLUSTER_SPARE * size` members, then members in each of them, one by one in turns.
     """
     mixed = shuffled(clusters_seed, pool)
     count = isqrt(len(mixed))

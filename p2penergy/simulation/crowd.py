@@ -284,7 +284,6 @@ class CrowdWorld:
             up = sum(each in self._nodes for each in order)
             self.validators.node_blocks += up
             self.followers.node_blocks += len(self._nodes) - up
-
         if height == WARM_UP_BLOCKS and self._decided_by[height] == len(self._nodes):
             for work in (self.validators, self.followers):
                 work.node_blocks, work.cpu_s = 0, 0.0
