@@ -39,7 +39,7 @@ from p2penergy.messages import (
     encode,
 )
 from p2penergy.proofs import ProofError, check_proof, decode_proof
-from p2penergy.questions import TIP
+from p2penergy.questions import TIP, decode_tip
 from p2penergy.signing import RefusedSignatureError, SignatureChecker, check_message
 from transport import Mesh
 
@@ -55,7 +55,7 @@ SETTLED_MAX = CLAIMS_MAX
 REQUEST_BYTES_MAX = 1024 * 1024
 """Transactions that share one frame."""
 RESEND_MS = 2_000
-ASK_S_MAX = 10
+ASK_S_MAX = 5
 """For one node's answer about headers or committees."""
 
 
@@ -273,8 +273,8 @@ class Client:
         tips: list[tuple[int, bytes]] = []
         for peer in sorted(self._mesh.connected(), key=self._preference):
             try:
-                tips.append((int((await self.query(peer, TIP)).decode("ascii")), peer))
-            except (ClientError, ValueError) as error:
+                tips.append((decode_tip(await self.query(peer, TIP)), peer))
+            except (ClientError, MalformedMessageError) as error:
                 reason = str(error)
         for height, peer in sorted(tips, reverse=True):
             try:

@@ -22,6 +22,7 @@ GUEST_TOPICS = frozenset({TIP, PROOF, JOIN})
 """What somebody who is no member may ask."""
 HISTORY = "history"
 ENTRIES = "entries"
+TIP_DIGITS_MAX = 15
 HISTORY_KEYS_MAX = 64
 HISTORY_ANSWER_VERSIONS_MAX = 500
 HISTORY_BLOCKS_BACK_MAX = 64
@@ -58,6 +59,13 @@ _encoder = msgspec.msgpack.Encoder()
 _question = msgspec.msgpack.Decoder(HistoryQuestion)
 _history = msgspec.msgpack.Decoder(tuple[tuple[Past, ...], ...])
 _entries = msgspec.msgpack.Decoder(tuple[tuple[bytes, bytes], ...])
+
+
+def decode_tip(data: bytes) -> int:
+    """A height from a node's answer; raises `MalformedMessageError`."""
+    if not 1 <= len(data) <= TIP_DIGITS_MAX or not data.isdigit():
+        raise MalformedMessageError("malformed", "the height that a node tells is no number")
+    return int(data)
 
 
 def decode_question(data: bytes) -> HistoryQuestion:

@@ -67,6 +67,16 @@ async def test_a_node_that_promises_more_than_it_proves_is_passed_over() -> None
     assert client.light.height == 60
 
 
+async def test_a_height_that_is_no_number_is_passed_over() -> None:
+    chain = SampleChain([FIRST], 60)
+    absurd = SampleChain([FIRST], 10**40)
+    client = client_of(chain, Telling({FIRST[0]: absurd, FIRST[1]: chain}))
+    await client.follow()
+    assert client.light.height == 60
+    with pytest.raises(ClientError, match="is no number"):
+        await client_of(chain, Telling({FIRST[0]: absurd})).follow()
+
+
 async def test_nobody_or_only_liars_is_said() -> None:
     chain = SampleChain([FIRST], 60)
     alone = client_of(chain, Telling({}))

@@ -14,6 +14,7 @@ from p2penergy.questions import (
     decode_entries,
     decode_history,
     decode_question,
+    decode_tip,
     encode_entries,
     encode_history,
 )
@@ -49,3 +50,13 @@ def test_what_is_no_answer() -> None:
     for decode in (decode_question, decode_history, decode_entries):
         with pytest.raises(MalformedMessageError):
             decode(b"\xc1")
+
+
+@pytest.mark.parametrize("told", [b"", b"-1", b"1.5", b" 7", b"x", b"9" * 16, "\u0663".encode()])
+def test_a_height_that_is_none_is_refused(told: bytes) -> None:
+    with pytest.raises(MalformedMessageError):
+        decode_tip(told)
+
+
+def test_a_height_is_read_as_it_is_told() -> None:
+    assert [decode_tip(told) for told in (b"0", b"812", b"9" * 15)] == [0, 812, 10**15 - 1]
