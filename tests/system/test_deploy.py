@@ -97,6 +97,8 @@ class Site:
         return found
 
     def end(self) -> None:
+        for number in range(1, self.machines.count + 1):
+            self.machines.plug(number)
         if (self.folder / "net").is_dir():
             self.deploy("stop")
         for daemon in self._daemons:
