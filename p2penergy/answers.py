@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from p2penergy.application import NodeApplication
-from p2penergy.digests import MerkleTree
+from p2penergy.digests import DIGEST_BYTES, MerkleTree
 from p2penergy.ledger import keys
 from p2penergy.messages import (
     ANSWER_BYTES_MAX,
@@ -152,9 +152,14 @@ class Answers:
         return encode_history(tuple(found))
 
     def _entries(self, prefix: bytes) -> bytes:
-        # Orders only, of all members or of one: other kinds are asked for by their keys.
-        if not prefix.startswith(keys.ORDER) or len(prefix) > len(keys.ORDER) + PARTICIPANT_ID_BYTES:
-            raise UnknownTopicError("entries are those under order/ and a participant")
+        # Orders, of all members or of one, and what is in escrow: other kinds are asked for by their keys.
+        if not any(
+            prefix.startswith(kind) and len(prefix) <= len(kind) + id_bytes
+            for kind, id_bytes in ((keys.ORDER, PARTICIPANT_ID_BYTES), (keys.ESCROW, DIGEST_BYTES))
+        ):
+            raise UnknownTopicError(
+                "entries are those under order/ and a participant, or escrow/ and a trade"
+            )
         return encode_entries(tuple(self._store.entries(prefix, ENTRIES_MAX)))
 
     def _proof(self, transaction_id: bytes) -> bytes:

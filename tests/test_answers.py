@@ -88,13 +88,13 @@ def test_history_of_a_malformed_question() -> None:
     assert (answer.ok, answer.body[:14]) == (False, b"not a question")
 
 
-@pytest.mark.parametrize("prefix", [keys.ORDER, keys.ORDER + bytes(20)])
+@pytest.mark.parametrize("prefix", [keys.ORDER, keys.ORDER + bytes(20), keys.ESCROW + bytes(32)])
 def test_orders_as_many_as_are_allowed(prefix: bytes) -> None:
     answer = asked(ENTRIES, prefix)
     assert decode_entries(answer.body) == ((prefix, ENTRIES_MAX.to_bytes(4, "big")),)
 
 
-@pytest.mark.parametrize("prefix", [b"", b"o", keys.MEMBER, keys.ORDER + bytes(21)])
+@pytest.mark.parametrize("prefix", [b"", b"o", keys.MEMBER, keys.ORDER + bytes(21), keys.ESCROW + bytes(33)])
 def test_no_entries_of_anything_else(prefix: bytes) -> None:
     answer = asked(ENTRIES, prefix)
     assert (answer.ok, answer.body[:11]) == (False, b"entries are")

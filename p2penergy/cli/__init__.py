@@ -17,6 +17,7 @@ _COMMANDS = {
     "bill": "p2penergy.cli.bill",
     "ca": "p2penergy.cli.ca",
     "committee": "p2penergy.cli.committee",
+    "contract": "p2penergy.cli.contract",
     "demo": "p2penergy.cli.demo",
     "deploy": "p2penergy.cli.deploy",
     "doctor": "p2penergy.cli.doctor",

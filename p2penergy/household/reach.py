@@ -106,7 +106,7 @@ class Network:
         return await _again(ask)
 
     async def entries(self, prefix: bytes) -> tuple[tuple[bytes, bytes], ...]:
-        """Orders with their keys, under `order/` or one participant's."""
+        """Orders, all or one participant's, or what is in escrow, with their keys; at most `ENTRIES_MAX`."""
 
         async def ask() -> tuple[tuple[bytes, bytes], ...]:
             return decode_entries(await self.client.agreed(ENTRIES, prefix))

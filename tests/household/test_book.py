@@ -110,6 +110,11 @@ def test_a_contract_in_escrow_shows_the_same(stay: Stay) -> None:
     stay.json(2, "offer", "accept", offer)
     assert stay.json(8, "offer", "accept", offer)["accepted"]
     assert stay.json(8, "trade", "show", offer)["stages"] == []
+    for number, side in ((8, "sell"), (2, "buy")):
+        (waits,) = (each for each in stay.json(number, "contract", "list") if each["trade_id"] == offer)
+        assert (waits["side"], waits["energy_wh"]) == (side, 60)
+    assert f"trade {offer}" in stay.text(2, "contract", "list")
+    assert offer not in stay.text(6, "contract", "list")
     advance(stay, period - 1)
     report(stay, 8, period, 0, 60)
     report(stay, 2, period, 900, 0)
@@ -118,6 +123,8 @@ def test_a_contract_in_escrow_shows_the_same(stay: Stay) -> None:
     assert (shown["delivered_wh"], shown["reached_stage"]) == (60, "preparation")
     assert [stage["stage"] for stage in shown["stages"]] == ["execution", "final"]
     assert shown["leader"]
+    assert stay.json(2, "contract", "show", offer) == shown
+    assert offer not in stay.text(2, "contract", "list")
 
 
 def test_an_order_that_is_not_filled_says_why(stay: Stay) -> None:
