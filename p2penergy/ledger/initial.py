@@ -33,9 +33,10 @@ def require_in_range(genesis: Genesis) -> None:
     money_nano = sum(member.wallet_nano for member in genesis.members)
     if money_nano > MONEY_NANO_MAX:
         raise GenesisError(f"all wallet_nano add up to {money_nano}, at most {MONEY_NANO_MAX} is possible")
-    retail = genesis.market.retail_micro_per_kwh
-    if retail > PRICE_MICRO_PER_KWH_MAX:
-        raise GenesisError(f"retail_micro_per_kwh = {retail}, at most {PRICE_MICRO_PER_KWH_MAX} is possible")
+    for name in ("retail_micro_per_kwh", "network_fee_micro_per_kwh"):
+        price = getattr(genesis.market, name) or 0
+        if price > PRICE_MICRO_PER_KWH_MAX:
+            raise GenesisError(f"{name} = {price}, at most {PRICE_MICRO_PER_KWH_MAX} is possible")
 
 
 def initial_items(genesis: Genesis) -> Iterator[tuple[bytes, bytes]]:

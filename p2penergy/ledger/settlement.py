@@ -72,7 +72,10 @@ def _settle(block: BlockContext, meter: bytes, period: int, totals: TotalsRecord
 
 
 def bill_of(reading: PeriodRecord, packet: PacketRecord | None, market: MarketRules) -> BillRecord:
-    """The period's figures of one household: what no neighbour took or gave is the retailer's."""
+    """The period's figures of one household: what no neighbour took or gave is the retailer's.
+
+    What neighbours sold it came over the grid as well: its operator's fee is owed on the grid's line.
+    """
     sold_wh, sold_nano = (packet.claimed_wh, packet.sold_nano) if packet else (0, 0)
     grid_import_wh = reading.import_wh - reading.bought_wh
     grid_export_wh = reading.export_wh - sold_wh
@@ -84,7 +87,8 @@ def bill_of(reading: PeriodRecord, packet: PacketRecord | None, market: MarketRu
         sold_wh,
         sold_nano,
         grid_import_wh,
-        grid_import_wh * market.retail_micro_per_kwh,
+        grid_import_wh * market.retail_micro_per_kwh
+        + reading.bought_wh * (market.network_fee_micro_per_kwh or 0),
         grid_export_wh,
         grid_export_wh * market.feed_in_micro_per_kwh,
         reading.transaction_id,

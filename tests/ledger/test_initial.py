@@ -45,7 +45,8 @@ def test_more_money_than_64_bits_hold_is_refused() -> None:
         Ledger(rich(genesis, INTEGER_MAX // 4 + 1), QuickChecker())
 
 
-def test_a_retail_price_that_could_outgrow_a_bill_is_refused() -> None:
-    with pytest.raises(GenesisError, match="retail_micro_per_kwh = 1000000001"):
-        Village(market={"retail_micro_per_kwh": 10**9 + 1})
-    Village(market={"retail_micro_per_kwh": 10**9})
+@pytest.mark.parametrize("name", ["retail_micro_per_kwh", "network_fee_micro_per_kwh"])
+def test_a_price_that_could_outgrow_a_bill_is_refused(name: str) -> None:
+    with pytest.raises(GenesisError, match=f"{name} = 1000000001"):
+        Village(market={name: 10**9 + 1})
+    Village(market={name: 10**9})

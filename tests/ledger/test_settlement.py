@@ -32,6 +32,19 @@ def test_what_no_neighbour_takes_or_gives_is_the_retailers() -> None:
     assert query.bill(get, village.ids[0], 100) is None
 
 
+def test_the_grids_operator_takes_its_fee_of_what_a_neighbour_sold() -> None:
+    fee = 35_000
+    village = with_readings(market={"network_fee_micro_per_kwh": fee})
+    village.block(village.contract(1, 3, 400))
+    village.next_period()
+    get = village.ledger.get
+    buyer, seller = (query.bill(get, village.ids[who], 100) for who in (3, 1))
+    assert buyer is not None and seller is not None
+    assert buyer.grid_import_nano == 600 * RETAIL + 400 * fee
+    assert buyer.total_nano == 400 * PRICE + 600 * RETAIL + 400 * fee
+    assert (seller.grid_import_nano, seller.grid_nano) == (0, -600 * FEED_IN)
+
+
 def test_retailer_lines_are_owed_and_move_no_money() -> None:
     village = Village(member={"wallet_nano": 0})
     village.block(village.reading(3, import_wh=1000))
