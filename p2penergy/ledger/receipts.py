@@ -145,12 +145,17 @@ class TradeReceipt(_Shape, frozen=True, tag=2, gc=False):
     """The total of Equation (2); 0 where nobody is at fault and nothing was executed."""
 
     @property
-    def accepted(self) -> bool:
-        """Whether the trade was created (the paper's event tradeCreated).
+    def trade_created(self) -> bool:
+        """Whether this receipt is the paper's event tradeCreated, which REPLY brings to both parties.
 
-        At stage PREPARATION it waits for its period, with its price in escrow.
+        At stage PREPARATION the trade waits for its period, with its price in escrow.
         """
         return self.code is Decline.NONE
+
+    @property
+    def accepted(self) -> bool:
+        """As every receipt tells."""
+        return self.trade_created
 
     @property
     def amount_nano(self) -> int:
