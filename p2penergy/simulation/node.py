@@ -55,6 +55,7 @@ class CrashOrder:
 @dataclass(slots=True)
 class _Waiting:
     effects: Effects
+    asked_at_ms: int | None
     due_ms: int = field(default=0)
 
 
@@ -73,6 +74,8 @@ class SimNode:
         self.crash_order: CrashOrder | None = None
         self.paused_until_ms = 0
         self.incarnation = 0
+        self.asked_at_ms: int | None = None
+        """What its clock showed in the step whose effects are under way; None for those of a start."""
         self.replica: Replica | None = None
         self.application: SimulatedApplication = world.new_application(self)
         self._waiting: deque[_Waiting] = deque()
@@ -84,11 +87,6 @@ class SimNode:
     def up(self) -> bool:
         """Whether the process runs."""
         return self.replica is not None
-
-    @property
-    def votes_at_once(self) -> bool:
-        """Whether what it sends for the first time was decided on in the same moment."""
-        return self.disk_ms == 0 and self.incarnation == 1
 
     @property
     def participant(self) -> bytes:
@@ -108,7 +106,7 @@ class SimNode:
         self.disk.reopen()
         self.application = self.world.reopened_application(self)
         self.replica = self.world.new_replica(self, self.application)
-        self._run(lambda replica: replica.start(self.now_ms()))
+        self._run(lambda replica: replica.start(self.now_ms()), starts=True)
 
     def crash(self, down_ms: int | None) -> None:
         """Lose the memory; come up again after `down_ms`, or when somebody starts it."""
@@ -189,11 +187,13 @@ class SimNode:
         """One step of the replica and all it asks for."""
         self._run(lambda replica: replica.step(event, self.now_ms()), cause)
 
-    def _run(self, step: "_Step", cause: "tuple[SimNode, Message, bytes] | None" = None) -> None:
+    def _run(
+        self, step: "_Step", cause: "tuple[SimNode, Message, bytes] | None" = None, starts: bool = False
+    ) -> None:
         replica = self.replica
         if replica is None:
             return
-        height = replica.height
+        height, asked_at_ms = replica.height, None if starts else self.now_ms()
         try:
             effects = step(replica)
         except InvariantError:
@@ -211,7 +211,7 @@ class SimNode:
             self.world.watch.evidence(self, evidence)
         self._schedule(effects.wake_at_ms)
         if effects.persist or effects.send or effects.decided:
-            self._queue(effects)
+            self._queue(effects, asked_at_ms)
         self.world.watch.stepped(self, replica)
         for evidence in effects.evidence:
             raw = self.application.accusation(self.world.ring.signers[self.member], evidence)
@@ -220,15 +220,15 @@ class SimNode:
 
     # ---- effects ------------------------------------------------------------------------------
 
-    def _queue(self, effects: Effects) -> None:
+    def _queue(self, effects: Effects, asked_at_ms: int | None) -> None:
         """At once on a fast disk; behind earlier commits on a slow one, as the real outbox does."""
         if self.disk_ms == 0 and not self._waiting:
-            self._guarded(effects)
+            self._guarded(effects, asked_at_ms)
             return
         due_ms = self.world.now_ms + (self.disk_ms if effects.persist else 0)
         if self._waiting:
             due_ms = max(due_ms, self._waiting[-1].due_ms)
-        self._waiting.append(_Waiting(effects, due_ms))
+        self._waiting.append(_Waiting(effects, asked_at_ms, due_ms))
         incarnation = self.incarnation
         self.world.after(max(0, due_ms - self.world.now_ms), lambda: self._release(incarnation))
 
@@ -239,9 +239,11 @@ class SimNode:
             and self._waiting
             and self._waiting[0].due_ms <= self.world.now_ms
         ):
-            self._guarded(self._waiting.popleft().effects)
+            waited = self._waiting.popleft()
+            self._guarded(waited.effects, waited.asked_at_ms)
 
-    def _guarded(self, effects: Effects) -> None:
+    def _guarded(self, effects: Effects, asked_at_ms: int | None) -> None:
+        self.asked_at_ms = asked_at_ms
         try:
             self._perform(effects)
         except CrashError:

@@ -118,8 +118,9 @@ class Watch:
         for proposal in proposals:
             if proposal.digest == message.digest:
                 said = unjustified(proposal, place, self.oracle.certificate_fault)
-                if said is None and node.votes_at_once and not _reproposes(proposal):
-                    said = self._untimely(node, height, view)
+                # What a start sends was signed by an earlier process, at a moment that it does not know.
+                if said is None and node.asked_at_ms is not None and not _reproposes(proposal):
+                    said = self._untimely(node.asked_at_ms, height, view)
                 if said is None:
                     return
         raise ViolationError("unjustified vote", f"{node.name} PREPAREs ({height}, {view}): {said}")
@@ -134,12 +135,12 @@ class Watch:
             # A slow disk let this through heights later; nobody else was there.
             return None
 
-    def _untimely(self, node: "SimNode", height: int, view: int) -> str | None:
+    def _untimely(self, signed_at_ms: int, height: int, view: int) -> str | None:
         table, eps_ms = self.oracle.timetable, self._world.settings.eps_ms
         starts_ms = table.starts_ms(self.start_slot(height, view))
         ends_ms = table.starts_ms(self.start_slot(height, view + 1))
-        now_ms = node.now_ms()
-        return None if starts_ms - eps_ms <= now_ms <= ends_ms + eps_ms else "a fresh block out of its time"
+        is_timely = starts_ms - eps_ms <= signed_at_ms <= ends_ms + eps_ms
+        return None if is_timely else "a fresh block out of its time"
 
     def evidence(self, node: "SimNode", evidence: Evidence) -> None:
         """A node claims to have caught somebody; raises `ViolationError` when it is not true."""

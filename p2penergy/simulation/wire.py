@@ -44,7 +44,7 @@ class WireBook:
     start_slot: "StartSlot"
     signed: dict[tuple[bytes, type, int, int], _Signed] = field(default_factory=dict)
     _views: dict[tuple[bytes, int], int] = field(default_factory=dict)
-    _committed: dict[tuple[bytes, int], int] = field(default_factory=dict)
+    _committed: dict[tuple[bytes, int], list[int]] = field(default_factory=dict)
     _prepares: dict[bytes, dict[Ballot, set[bytes]]] = field(default_factory=dict)
     _everybodys: dict[Ballot, set[bytes]] = field(default_factory=dict)
     _certified: dict[tuple[int, int], bytes] = field(default_factory=dict)
@@ -111,7 +111,9 @@ class WireBook:
         elif isinstance(message, Commit):
             self._commits(who, member, message, disk)
         elif isinstance(message, ViewChange):
-            committed = self._committed.get(place, -1)
+            # A start sends a view's VIEW-CHANGE again, perhaps after a COMMIT of that same view.
+            earlier = (view for view in self._committed.get(place, ()) if view < message.view)
+            committed = max(earlier, default=-1)
             if committed > (-1 if message.prepared_view is None else message.prepared_view):
                 raise ViolationError(
                     "commit after PC", f"{who} hides in VIEW-CHANGE that it COMMITted in view {committed}"
@@ -147,7 +149,7 @@ class WireBook:
         prepared = disk.prepared(message.height)
         if prepared is None or prepared.view < message.view or message.digest not in disk.blocks:
             raise ViolationError("durable first", f"{who} COMMITs {ballot[:2]}: PC or block not durable")
-        self._committed[member, message.height] = message.view
+        self._committed.setdefault((member, message.height), []).append(message.view)
 
     # ---- what a correct member accepts --------------------------------------------------------
 

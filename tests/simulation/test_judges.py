@@ -70,8 +70,8 @@ def test_words_that_a_correct_member_never_said_are_seen(monkeypatch: pytest.Mon
 
 
 class Accuses(SimNode):
-    def _run(self, step, cause=None):  # type: ignore[no-untyped-def]
-        super()._run(step, cause)
+    def _run(self, step, cause=None, starts=False):  # type: ignore[no-untyped-def]
+        super()._run(step, cause, starts)
         if self.member == 0 and self.replica is not None and self.replica.height == 2:
             victim = self.world.signer(1).participant_id
             sides = [

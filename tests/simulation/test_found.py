@@ -1,0 +1,23 @@
+"""Seeds of campaigns that a judge stopped; each names what was wrong, here with the judge itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from p2penergy.simulation.plans import draw_plan, profile_named
+from p2penergy.simulation.runner import run_plan
+
+FOUND = [
+    # A vote was judged by the clock of the moment when a slow disk let it out, not when it was signed.
+    (72142, 6),
+    (109100, 4),
+    (132553, 7),
+    # A start sends a view's VIEW-CHANGE again after that same view's COMMIT: it hides nothing.
+    (142338, 7),
+]
+
+
+@pytest.mark.parametrize(("seed", "members"), FOUND)
+def test_what_a_campaign_found_stays_mended(seed: int, members: int) -> None:
+    result = run_plan(draw_plan(seed, members, profile_named("chaos")))
+    assert result.ok, f"{result.sentence}\n{result.command()}"
