@@ -19,7 +19,10 @@ CONFIG_FILE = "config.toml"
 CONFIG_BYTES_MAX = 1024 * 1024
 ENVIRONMENT_PREFIX = "P2PENERGY_"
 
-_HOST = re.compile(r"[^\s\[\]:\"\\\x00-\x1f\x7f]+|\[[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?\]")
+_LABEL = r"[^\s\[\]:.\"\\\x00-\x1f\x7f]{1,63}"
+_HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?\]")
+_HOST_CHARS_MAX = 253
+"""Of a host's name, each label 63 at most: others can't be looked up (RFC 1123)."""
 
 ANYWHERE = frozenset({"0.0.0.0", "::"})
 
@@ -122,7 +125,12 @@ def parse_address(text: str, what: str = "address") -> tuple[str, int]:
         ConfigError: not of that form, or the port is not in 0..65535.
     """
     host, _, port = text.rpartition(":")
-    if not _HOST.fullmatch(host) or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
+    if (
+        len(host) > _HOST_CHARS_MAX
+        or not _HOST.fullmatch(host)
+        or not re.fullmatch("[0-9]{1,5}", port)
+        or int(port) > 65535
+    ):
         raise ConfigError(f"{what} {text!r} is not HOST:PORT, such as 192.0.2.7:7440")
     return host.removeprefix("[").removesuffix("]"), int(port)
 

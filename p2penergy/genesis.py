@@ -71,6 +71,8 @@ class MarketRules(_Section, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")] = "EUR"
     retail_micro_per_kwh: Natural = 290_000
     feed_in_micro_per_kwh: Natural = 120_000
+    newcomer_rated_w_max: Positive | msgspec.UnsetType = msgspec.UNSET
+    """The largest rated power that a newcomer may name; a household's 30 kW where it is left out."""
     network_fee_micro_per_kwh: Natural | msgspec.UnsetType = msgspec.UNSET
     """What the grid's operator takes of a buyer per kWh that a neighbour sold; none where it is left out."""
     replay: bool = False
@@ -149,7 +151,7 @@ class Genesis(_Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 def canonical_json(genesis: Genesis) -> bytes:
-    """The one compact JSON form, fields in their declared order, all but an absent grid or fee present."""
+    """The one compact JSON form, fields in their declared order, all present but what was left out."""
     return msgspec.json.encode(genesis)
 
 

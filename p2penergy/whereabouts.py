@@ -15,12 +15,16 @@ import msgspec
 from p2penergy.config import ConfigError, parse_address
 from p2penergy.messages import ADDRESSES_MAX, Address, Message, Whereabouts, encode
 from p2penergy.peers import participant_of
+from p2penergy.rate import Allowances
 from p2penergy.signing import SIGNATURE_BYTES, SignatureChecker, Signer
 from transport import Mesh
 
 ADDRESSES_KNOWN_MAX = 1_024
 AHEAD_MS_MAX = 3_600_000
 """How far in the future an address may have been issued: its member could never replace it otherwise."""
+FRAMES_PER_S = 2
+FRAMES_BURST = 16
+"""Of one member: a full frame holds hundreds of signatures, which are checked on the event loop."""
 
 
 class AddressBook:
@@ -46,6 +50,7 @@ class AddressBook:
         self._volunteers = volunteers
         self._fixed = frozenset(fixed) | {signer.participant_id}
         self._now_ms = now_ms
+        self._allowances = Allowances(FRAMES_PER_S, FRAMES_BURST)
         self._known: dict[bytes, Address] = {}
         self._dialled: set[bytes] = set()
         self._told: set[bytes] = set()
@@ -76,6 +81,9 @@ class AddressBook:
     def on_whereabouts(self, peer: bytes, message: Message) -> None:
         """Take what is new, dial it, and pass it on."""
         assert isinstance(message, Whereabouts)
+        if not self._allowances.take(participant_of(peer), self._now_ms()):
+            self.refused["address_rate"] += 1
+            return
         new = tuple(address for address in message.addresses if self._take(address))
         if new:
             self._mesh.broadcast(sorted(self._told - {peer}), encode(Whereabouts(new)))

@@ -259,6 +259,9 @@ class TcpMesh:
             link.drop(LinkDropped("handshake_timeout", "no HELLO in time"))
         except ssl.SSLError as error:
             link.drop(tls_refusal(error))
+        except UnicodeError:
+            # Looking a name up encodes it first, and names come from other members.
+            link.drop(LinkDropped("unreachable", "not a name of any host"))
         except OSError as error:
             link.drop(LinkDropped("unreachable", error.strerror or str(error)))
         except asyncio.CancelledError:

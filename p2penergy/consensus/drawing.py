@@ -89,7 +89,7 @@ class Drawing:
     def named(self, stage: Stage) -> tuple[Roll, ...]:
         """The stage's committees from the working height on, as far as decided headers name them."""
         heights = range(self._tip + 1, self._tip + self._timing.lag_blocks + 1)
-        return tuple(self._read(height, stage, None)[1] for height in heights)
+        return tuple(self._read(height, stage, None)[1] for height in heights if self._serves(height, stage))
 
     def roots(self, reveal: bytes) -> tuple[bytes, bytes]:
         """Roots of both stages' committees at height + L, in a block of the working height."""

@@ -36,6 +36,8 @@ from p2penergy.ledger.records import (
 )
 from p2penergy.ledger.transactions import answer_key
 
+NEWCOMER_RATED_W_MAX = 30_000
+"""Of a household's connection; a genesis may name another bound."""
 _RULES = CommitteeRules()
 
 
@@ -129,6 +131,10 @@ def _join_refusal(block: BlockContext, request: JoinRequest) -> Refusal | None:
         return Refusal(Decline.ALREADY_MEMBER, 0, present.joined_height)
     if gone is not None and gone.why is Departure.EXPELLED:
         return Refusal(Decline.EXPELLED, 0, gone.height)
+    rated_w_max = block.market.newcomer_rated_w_max or NEWCOMER_RATED_W_MAX
+    if not 1 <= request.rated_w <= rated_w_max:
+        # 0 would mean no bound on its readings; only genesis may say so.
+        return Refusal(Decline.RATED_POWER, rated_w_max, request.rated_w)
     return None
 
 

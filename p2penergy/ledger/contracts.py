@@ -113,6 +113,9 @@ def _authorisation(block: BlockContext, contract: Contract) -> Refusal | None:
     signed = terms_bytes(terms, block.chain_id)
     if block.checker.check(member.public_key, signed, contract.counterparty_signature):
         return None
+    if member.changes and member.changes[-1].height > member.joined_height:
+        # It has renewed its key since it joined, and may have signed with the one before.
+        return Refusal(Decline.RENEWED_COUNTERPARTY, member.changes[-1].height, 0, TradeStage.EXECUTION)
     if contract.submitter == terms.seller:
         fault, condition, figure = SELLER_AT_FAULT, 1, terms.energy_wh
     else:

@@ -10,11 +10,14 @@ at their gate and their money returns, and contracts in escrow fall due as ever,
 them.
 """
 
+from collections.abc import Iterable
+
 from msgspec.structs import replace
 
 from p2penergy.ledger import keys, query
 from p2penergy.ledger.context import BlockContext
 from p2penergy.ledger.memberships import Leave, MembershipKind, Revocation
+from p2penergy.ledger.places import roles
 from p2penergy.ledger.receipts import ACCEPTED, Decline, MembershipReceipt, Refusal
 from p2penergy.ledger.records import (
     Departure,
@@ -25,6 +28,7 @@ from p2penergy.ledger.records import (
     encode_record,
 )
 from p2penergy.ledger.transactions import ORDER_PLACES, answer_key
+from p2penergy.messages import Stage
 
 
 def leave(block: BlockContext, transaction: Leave, transaction_id: bytes) -> MembershipReceipt:
@@ -32,22 +36,27 @@ def leave(block: BlockContext, transaction: Leave, transaction_id: bytes) -> Mem
     who = transaction.submitter
     block.scratch.put(answer_key(transaction), encode_integer(transaction.expires_period))
     refusal = _unsettled(block, who)
-    if refusal is None and not another_validates(block, who):
-        refusal = Refusal(Decline.LAST_VALIDATOR, 1, 0)
+    if refusal is None:
+        refusal = last_of_stage(block, who, _LAST)
     if refusal is None:
         end(block, who, Departure.LEFT)
     code, expected, found, *_ = refusal or ACCEPTED
     return MembershipReceipt(transaction_id, code, expected, found, who, MembershipKind.LEAVE)
 
 
-def another_validates(block: BlockContext, who: bytes) -> bool:
-    """Whether somebody else would still volunteer to validate, or `who` does not do so anyway."""
-    get = block.scratch.get
-    own = query.member(get, who)
-    if own is None or not own.validator:
-        return True
-    others = (query.member(get, other) for other in block.community.volunteers if other != who)
-    return any(other is not None and other.validator for other in others)
+_LAST = {Stage.VALIDATION: Decline.LAST_VALIDATOR, Stage.VERIFICATION: Decline.LAST_VERIFIER}
+
+
+def last_of_stage(block: BlockContext, who: bytes, given_up: Iterable[Stage]) -> Refusal | None:
+    """Why `who` may not give up these stages: nobody else of age serves one that it serves itself."""
+    get, timing, height = block.scratch.get, block.community.timing, block.draft.height
+    own = roles(timing, query.member(get, who), height)
+    others = [query.member(get, other) for other in block.community.volunteers if other != who]
+    served = [roles(timing, other, height) for other in others]
+    for stage in given_up:
+        if own >> stage & 1 and not any(other >> stage & 1 for other in served):
+            return Refusal(_LAST[stage], 1, 0)
+    return None
 
 
 def _unsettled(block: BlockContext, who: bytes) -> Refusal | None:

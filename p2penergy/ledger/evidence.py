@@ -21,33 +21,43 @@ from p2penergy.ledger.transactions import Accusation, answer_key
 from p2penergy.messages import Evidence
 from p2penergy.signing import SignatureChecker, SignatureItem
 
+KEY_OUTLIVED_BLOCKS_MAX = 80
+"""So long after a renewal the old key may sign votes: a committee's keys are those of L + 1 blocks ago."""
 EVIDENCE_PER_MEMBER_MAX = 16
 """So many equivocations of one member stay in the state; a member that made more has nothing more to lose."""
 
 
 def fault(get: Get, evidence: Evidence) -> tuple[str, str] | None:
     """Why evidence proves nothing, signatures aside: a code and a sentence; None: it does if they hold."""
-    if not keys_of(get, evidence.sender):
-        return "unknown_accused", f"{evidence.sender.hex()} is not a member"
+    if not keys_of(get, evidence):
+        return "unknown_accused", f"{evidence.sender.hex()} had no key for height {evidence.first.height}"
     if not conflict(evidence.sender, evidence.first, evidence.second):
         return "no_conflict", "a correct member may sign both statements"
     return None
 
 
-def keys_of(get: Get, accused: bytes) -> list[bytes]:
-    """The keys that somebody signed with of late, the latest first; [] for strangers.
+def keys_of(get: Get, evidence: Evidence) -> list[bytes]:
+    """The keys that the accused can have signed with at the statements' height, the latest first.
 
-    Leaving, or renewing its key, does not make anybody innocent.
+    Leaving, or renewing its key, does not make anybody innocent. But whoever finds or steals an old key can
+    sign anything with it: what is said of a height after its time, or with a revoked key, proves nothing.
     """
-    member, gone = query.member(get, accused), query.gone(get, accused)
+    member, gone = query.member(get, evidence.sender), query.gone(get, evidence.sender)
     known = member if member is not None else gone.member if gone is not None else None
     changes = known.changes if known is not None else ()
-    return [change.public_key for change in reversed(changes) if change.public_key is not None]
+    height = max(evidence.first.height, evidence.second.height)
+    found = []
+    for change, following in zip(changes, (*changes[1:], None), strict=False):
+        outlived = following is not None and height > following.height + KEY_OUTLIVED_BLOCKS_MAX
+        if change.public_key is None or outlived or get(keys.revoked(change.public_key)) is not None:
+            continue
+        found.append(change.public_key)
+    return found[::-1]
 
 
 def signature_items(get: Get, chain_id: bytes, evidence: Evidence) -> list[SignatureItem]:
     """The two signatures of the accused, by its latest key; [] when it never was a member."""
-    return [item for key in keys_of(get, evidence.sender)[:1] for item in _items(key, chain_id, evidence)]
+    return [item for key in keys_of(get, evidence)[:1] for item in _items(key, chain_id, evidence)]
 
 
 def _items(key: bytes, chain_id: bytes, evidence: Evidence) -> list[SignatureItem]:
@@ -61,7 +71,7 @@ def are_signed(get: Get, chain_id: bytes, checker: SignatureChecker, evidence: E
     """Whether the accused signed both statements, with one key that it had."""
     return any(
         all(checker.check(*item) for item in _items(key, chain_id, evidence))
-        for key in keys_of(get, evidence.sender)
+        for key in keys_of(get, evidence)
     )
 
 

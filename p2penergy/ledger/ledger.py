@@ -289,7 +289,7 @@ class Ledger:
         known = query.verifications(self.get)
         scratch.put(keys.VERIFICATIONS, encode_record(VerificationsRecord(draft.height, known.last)))
         rules = self._genesis.consensus
-        if known.before < draft.height - rules.lag_blocks - rules.settle_blocks - 1:
+        if known.before <= draft.height - rules.lag_blocks - rules.settle_blocks - 1:
             self._drop_mix(scratch, known.before, needed=False)
 
     def _drop_mix(self, scratch: Scratch, height: int, needed: bool = True) -> None:

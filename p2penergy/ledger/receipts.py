@@ -47,6 +47,7 @@ class Decline(IntEnum):
     WRONG_LEG = 13
     TOO_LARGE = 14
     GRID_LIMIT = 15
+    RENEWED_COUNTERPARTY = 16
     READING_DOUBLED = 20
     READING_OUT_OF_ORDER = 21
     ABOVE_RATED_POWER = 22
@@ -71,6 +72,8 @@ class Decline(IntEnum):
     NO_CHAIN = 60
     CHAIN_REGISTERED = 61
     CHAIN_PENDING = 62
+    LAST_VERIFIER = 63
+    RATED_POWER = 64
 
 
 class Refusal(NamedTuple):
@@ -328,6 +331,11 @@ _SENTENCES: dict[Decline, _Sentence] = {
     Decline.METER_CHANGED: lambda _e, _f: "this participant joined with another meter",
     Decline.OPEN_BUSINESS: lambda _e, f: (
         f"a reading, an order or a contract for period {f} is open: cancel it, or leave once it is settled"
+    ),
+    Decline.LAST_VERIFIER: lambda _e, _f: "nobody else volunteers to verify: no one could join any more",
+    Decline.RATED_POWER: lambda e, f: f"a newcomer's connection has from 1 to {e} W here, not {f} W",
+    Decline.RENEWED_COUNTERPARTY: lambda e, _f: (
+        f"the counterparty renewed its key in block {e} and did not sign these terms with the new one"
     ),
     Decline.LAST_VALIDATOR: lambda _e, _f: "nobody else volunteers to validate: the community would stop",
     Decline.NO_CHAIN: lambda _e, _f: "a volunteer needs a hash chain: name its end, too",

@@ -9,11 +9,12 @@ from msgspec.structs import replace
 
 from p2penergy.ledger import chains, keys, query
 from p2penergy.ledger.context import BlockContext
-from p2penergy.ledger.departures import another_validates
+from p2penergy.ledger.departures import last_of_stage
 from p2penergy.ledger.memberships import MembershipKind, RegisterChain, Volunteer
 from p2penergy.ledger.receipts import ACCEPTED, Decline, MembershipReceipt, Refusal
 from p2penergy.ledger.records import MemberRecord, encode_integer, encode_record
 from p2penergy.ledger.transactions import answer_key
+from p2penergy.messages import Stage
 
 
 def volunteer(
@@ -39,9 +40,8 @@ def _refusal(block: BlockContext, offer: Volunteer) -> Refusal | None:
         return Refusal(Decline.CHAIN_REGISTERED, 0, 1)
     if not has_chain and offer.beacon_tip is None and (offer.validator or offer.verifier):
         return Refusal(Decline.NO_CHAIN, 1, 0)
-    if not offer.validator and not another_validates(block, offer.submitter):
-        return Refusal(Decline.LAST_VALIDATOR, 1, 0)
-    return None
+    kept = {Stage.VALIDATION: offer.validator, Stage.VERIFICATION: offer.verifier}
+    return last_of_stage(block, offer.submitter, [stage for stage in Stage if not kept[stage]])
 
 
 def register_chain(

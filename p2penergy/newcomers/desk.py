@@ -101,6 +101,10 @@ class Desk:
         """The first rule that a request breaks, with a sentence for its sender; ("", "") for none."""
         if not message.relayed and request.participant_id != participant_of(peer):
             return "not_own", "a request to join is sent by the device that it is about"
+        if message.relayed and len(message.seals) > 1:
+            return "seals", "a part that is passed on holds its addressee's seal and no other"
+        if len({seal.verifier for seal in message.seals}) != len(message.seals):
+            return "seals", "one verifier's seal is there twice"
         members = self._committee(request.committee_root)
         if members is None:
             return "committee_moved", "this verification committee does not serve; seal to the present one"
@@ -126,8 +130,8 @@ class Desk:
         if self._examiner is None or members is None or self._name not in members:
             return
         own = self._own_seal(message)
-        if own is None and len(message.seals) < message.count:
-            # A part for somebody else; ours may still come.
+        if own is None and (message.relayed or len(message.seals) < message.count):
+            # A part for somebody else; ours may still come. That it is missing only the newcomer can show.
             return
         if not self._examining.take(self._now_ms()):
             self.refused["join_overload"] += 1

@@ -55,7 +55,7 @@ def test_the_last_validator_goes_on_volunteering() -> None:
     (only,) = village.signers
     receipt = village.verify_one(village.volunteer(only, validator=False, verifier=True))
     assert receipt.code is Decline.LAST_VALIDATOR
-    assert village.verify_one(village.volunteer(only, validator=True)).accepted
+    assert village.verify_one(village.volunteer(only, validator=True, verifier=True)).accepted
 
 
 # ---- bar, age, drift -----------------------------------------------------------------------------
