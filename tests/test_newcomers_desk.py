@@ -138,6 +138,16 @@ def test_somebody_elses_seal_alone_is_no_reason_for_a_verdict(tmp_path: Path) ->
     assert bench.verdicts == []
 
 
+def test_nobody_but_the_newcomer_can_show_that_a_seal_is_missing(tmp_path: Path) -> None:
+    bench, message = Bench(tmp_path), a_request()
+    theirs = next(seal for seal in message.seals if seal.verifier == OTHERS[0])
+    for seals in ((theirs,) * message.count, (theirs,)):
+        for relayed in (True, False):
+            part = change(message, relayed=relayed, seals=seals)
+            bench.desk.on_sealed(OTHERS[1] if relayed else WHO, part)
+    assert bench.verdicts == []
+
+
 def test_a_committee_of_others_is_passed_on_to_and_not_judged(tmp_path: Path) -> None:
     others = {who: MEMBERS[who] for who in OTHERS}
     bench, message = Bench(tmp_path, others), a_request()

@@ -91,6 +91,8 @@ def test_the_newest_word_counts() -> None:
     [
         (said(2, "192.0.2.7"), "malformed"),
         (said(2, "192.0.2.7:0"), "malformed"),
+        (said(2, "a..b:7440"), "malformed"),
+        (said(2, "x" * 64 + ":7440"), "malformed"),
         (said(2, issued_ms=NOW_MS + AHEAD_MS_MAX + 1), "from_the_future"),
         (said(2, participant_id=b"s" * 20), "not_a_member"),
         (said(2, participant_id=OTHER), "bad_signature"),
@@ -102,6 +104,15 @@ def test_what_is_not_the_members_own_word_is_refused(address: Address, code: str
     bench.hear(address)
     assert bench.mesh.addresses == {}
     assert bench.book.refused == {f"address_{code}": 1}
+
+
+def test_one_member_can_have_only_so_much_looked_at() -> None:
+    bench = Bench()
+    for _ in range(module.FRAMES_BURST + 3):
+        bench.hear(said(2))
+    assert bench.book.refused == {"address_rate": 3}
+    bench.hear(said(2, issued_ms=NOW_MS + 1), peer=OTHER)
+    assert bench.book.refused == {"address_rate": 3}
 
 
 def test_settings_and_oneself_come_first() -> None:

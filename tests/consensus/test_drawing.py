@@ -230,3 +230,11 @@ def test_who_is_gone_is_struck_from_the_committee_of_real_nodes() -> None:
     # Gone after block 4, so struck from 4 + L + 1 on, though the pool of then still has it.
     assert {height: n for height, n in sizes.items() if height in (6, 7, 8)} == {6: 5, 7: 4, 8: 4}
     assert min(network.heights) >= 8
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_what_is_named_can_be_read_while_a_sampled_verification_height_is_under_way(stage: Stage) -> None:
+    known = Registry(tip=7, verifications=[])
+    at = drawing(known, Stage.VERIFICATION, lag_blocks=3, committee_size_max=4, committee_size_min=4)
+    # The committee after this height is drawn from R of this height, which nobody knows yet.
+    assert at.named(stage)

@@ -245,6 +245,16 @@ async def test_it_reconnects_after_the_peer_restarts(meshes, eventually):
     assert again.connected() == {b"a"}
 
 
+@pytest.mark.parametrize("host", ["a..b", "x" * 64])
+async def test_a_name_that_no_host_has_is_a_failed_dial_and_no_more(meshes, eventually, host):
+    errors = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: errors.append(context))
+    a, _ = await meshes.start(b"a", limits=QUICK)
+    a.set_address(b"b", host, 7440)
+    await eventually(lambda: a.counters().get("refused_unreachable", 0) > 1)
+    assert not errors
+
+
 async def test_it_dials_until_the_peer_is_there(meshes, eventually):
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         address = reserved.getsockname()
