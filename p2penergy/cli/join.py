@@ -44,7 +44,7 @@ def _tell(step: str, figures: dict[str, Any]) -> None:
 
 @click.command()
 @click.option("--identity", type=_FILE, help="identity.pem, as the authority issued it; kept in the folder.")
-@click.option("--rated-w", default=0, show_default=True, type=click.IntRange(0), help="Rated power, W.")
+@click.option("--rated-w", default=30_000, show_default=True, type=click.IntRange(1), help="Rated power, W.")
 @click.option("--cluster", default=0, show_default=True, type=click.IntRange(0), help="Street or feeder.")
 @network_options
 def join(
