@@ -14,6 +14,7 @@ FOUND = [
     (132553, 7),
     # A start sends a view's VIEW-CHANGE again after that same view's COMMIT: it hides nothing.
     (142338, 7),
+    (271327, 6),
 ]
 
 
