@@ -30,6 +30,8 @@ READING_WH = 5_000
 """What both meters report, once per settlement period: enough for many small trades."""
 LIFE_PERIODS = 8
 SEEN_POLL_MS = 50
+SEEN_S = 3.0
+"""By then a validator that is up has the block and its connection, unless somebody floods its port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +47,14 @@ class Trial:
 
 
 async def trade(
-    seller: Device, buyer: Device, energy_wh: int, price_micro_per_kwh: int, wait_s: int
+    seller: Device,
+    buyer: Device,
+    energy_wh: int,
+    price_micro_per_kwh: int,
+    wait_s: int,
+    seen_s: float = SEEN_S,
 ) -> Trial:
-    """Report, agree, trade, and look at every validator.
+    """Report, agree, trade, and look for it at every validator for up to `seen_s`; all within `wait_s`.
 
     Raises:
         ClientError: fewer than f + 1 validators answered in time, or they refused.
@@ -59,14 +66,15 @@ async def trade(
                 for client in (sells, buys):
                     await client.connected(client.fault_limit + 1)
                     await client.follow()
-                return await _trade(seller, buyer, sells, buys, energy_wh, price_micro_per_kwh)
+                return await _trade(seller, buyer, sells, buys, (energy_wh, price_micro_per_kwh), seen_s)
     except TimeoutError:
         raise ClientError(f"no {wait_s} s were enough: `p2penergy peers` shows who answers") from None
 
 
 async def _trade(
-    seller: Device, buyer: Device, sells: Client, buys: Client, energy_wh: int, price: int
+    seller: Device, buyer: Device, sells: Client, buys: Client, deal: tuple[int, int], seen_s: float
 ) -> Trial:
+    energy_wh, price_micro_per_kwh = deal
     chain_id, number = seller.genesis.chain_id, wall_clock_ms()
     period = number // PERIOD_MS - 1
     # Declined when the period has one already, which is as good.
@@ -76,7 +84,7 @@ async def _trade(
     )
     names = seller.signer.participant_id, buyer.signer.participant_id
     expires = period + LIFE_PERIODS
-    terms = Terms(*names, period, energy_wh, price, expires, number)
+    terms = Terms(*names, period, energy_wh, price_micro_per_kwh, expires, number)
     agreed = sign_terms(buyer.signer, chain_id, terms)
     contract = sign_contract(seller.signer, chain_id, terms, agreed, number, expires)
     loop = asyncio.get_running_loop()
@@ -86,7 +94,9 @@ async def _trade(
     receipt = decode_receipt(result.receipt)
     assert isinstance(receipt, TradeReceipt), "the receipt of a contract"
     peers = peer_addresses(seller)
-    seen = await asyncio.gather(*(_is_seen(sells, peer, receipt.transaction_id) for peer in peers))
+    seen = await asyncio.gather(
+        *(_is_seen(sells, peer, receipt.transaction_id, loop.time() + seen_s) for peer in peers)
+    )
     return Trial(receipt, result.height, took_ms, dict(zip(peers, seen, strict=True)))
 
 
@@ -95,13 +105,15 @@ async def _send(client: Client, chain_id: bytes, transaction: Reading | Contract
     return result
 
 
-async def _is_seen(client: Client, peer: bytes, key: bytes) -> bool:
-    # The last of them may be a block behind those that replied first.
-    for _ in range(20):
+async def _is_seen(client: Client, peer: bytes, key: bytes, until_s: float) -> bool:
+    # It may be a block behind those that replied first, or not be connected yet.
+    loop = asyncio.get_running_loop()
+    while True:
         try:
             await client.query(peer, "proof", key)
         except ClientError:
+            if loop.time() >= until_s:
+                return False
             await asyncio.sleep(SEEN_POLL_MS / 1000)
         else:
             return True
-    return False

@@ -191,7 +191,7 @@ async def test_abuse_costs_bounded_memory_and_stops_no_trade(net: tuple[Net, lis
         under_way = asyncio.ensure_future(attack(target))
         try:
             for _ in range(TRADES):
-                done = await trade(seller, buyer, 1, 200_000, PATIENCE_S)
+                done = await trade(seller, buyer, 1, 200_000, PATIENCE_S, seen_s=PATIENCE_S)
                 assert done.receipt.accepted, attack.__name__
                 assert all(done.seen.values()), f"{attack.__name__}: {done.seen}"
             assert not under_way.done() or under_way.result()
