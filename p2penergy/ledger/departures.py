@@ -48,13 +48,18 @@ _LAST = {Stage.VALIDATION: Decline.LAST_VALIDATOR, Stage.VERIFICATION: Decline.L
 
 
 def last_of_stage(block: BlockContext, who: bytes, given_up: Iterable[Stage]) -> Refusal | None:
-    """Why `who` may not give up these stages: nobody else of age serves one that it serves itself."""
-    get, timing, height = block.scratch.get, block.community.timing, block.draft.height
-    own = roles(timing, query.member(get, who), height)
-    others = [query.member(get, other) for other in block.community.volunteers if other != who]
-    served = [roles(timing, other, height) for other in others]
+    """Why `who` may not give up these stages: nobody else of age serves one that it serves itself.
+
+    Others are looked at only for whoever serves, and no more of them than it takes to find one.
+    """
+
+    def serves(member: bytes, stage: Stage) -> bool:
+        known = query.member(block.scratch.get, member)
+        return bool(roles(block.community.timing, known, block.draft.height) >> stage & 1)
+
     for stage in given_up:
-        if own >> stage & 1 and not any(other >> stage & 1 for other in served):
+        others = (other for other in block.community.volunteers if other != who)
+        if serves(who, stage) and not any(serves(other, stage) for other in others):
             return Refusal(_LAST[stage], 1, 0)
     return None
 

@@ -29,7 +29,7 @@ from p2penergy.ledger.pool_result import TAKEN, PoolResult
 from p2penergy.ledger.query import Get
 from p2penergy.ledger.transactions import Submitted, answer_key, last_period, submitter_of
 from p2penergy.messages import BLOCK_TRANSACTIONS_MAX, encode
-from p2penergy.signing import SignatureChecker, SignatureItem
+from p2penergy.signing import SIGNATURE_BYTES, SignatureChecker, SignatureItem
 
 REQUESTS_MAX = 256
 OWN_MAX = 1_024
@@ -147,7 +147,10 @@ class MembershipPool:
         key = answer_key(transaction)
         own, asked = self._own.get(key), self._asked.get(key)
         pending = own.transaction if own is not None else asked.request if asked is not None else None
-        if pending is not None and encode(pending)[:-64] == encode(transaction)[:-64]:
+        if (
+            pending is not None
+            and encode(pending)[:-SIGNATURE_BYTES] == encode(transaction)[:-SIGNATURE_BYTES]
+        ):
             return PoolResult(False, "pending", "the transaction is pending already")
         if pending is not None:
             return PoolResult(False, "other_pending", f"another transaction for {keys.text(key)} is pending")

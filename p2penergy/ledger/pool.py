@@ -328,11 +328,11 @@ class Pool:
         expelled: set[bytes] = set()
         left_bytes = bytes_max
         for pending in ordered:
-            if pending.expires_period < period or pending.submitter in expelled:
-                continue
-            if pending.accused is not None and (
-                pending.accused in expelled or not self._still_proves(pending.data)
+            if pending.expires_period < period or not expelled.isdisjoint(
+                (pending.submitter, pending.accused)
             ):
+                continue
+            if pending.accused is not None and not self._is_signed_evidence(pending.data):
                 # Its keys may be forgotten by now, and a block with evidence that proves nothing is invalid.
                 continue
             left_bytes -= len(pending.data) + FRAMING_BYTES
@@ -344,12 +344,10 @@ class Pool:
                 expelled.add(pending.accused)
         return tuple(selected)
 
-    def _still_proves(self, data: bytes) -> bool:
+    def _is_signed_evidence(self, data: bytes) -> bool:
         transaction = parse(data, self._chain_id).transaction
         assert isinstance(transaction, Accusation), "only evidence accuses"
-        return evidence.fault(self._get, transaction.evidence) is None and evidence.are_signed(
-            self._get, self._chain_id, self._checker, transaction.evidence
-        )
+        return evidence.are_signed(self._get, self._chain_id, self._checker, transaction.evidence)
 
     def drop_answered(self, answered: Iterable[bytes]) -> None:
         """Forget what a committed block answered, by its answer keys, other pending answers included."""
