@@ -27,16 +27,16 @@ contract.add_command(show)
 def list_command(home: Path, nodes: tuple[str, ...], wait_s: float, as_json: bool) -> None:
     """Contracts that wait for their period, with the price put aside until then."""
 
-    async def job(network: Network) -> list[tuple[bytes, Waiting]]:
-        return [(network.participant_id, each) for each in await waiting.contracts(network)]
+    async def job(network: Network) -> tuple[bytes, list[Waiting]]:
+        return network.participant_id, await waiting.contracts(network)
 
-    found = ask(home, nodes, wait_s, job)
+    me, found = ask(home, nodes, wait_s, job)
     if as_json:
-        show_json([_figures(me, each) for me, each in found])
+        show_json([_figures(me, each) for each in found])
         return
     if not found:
         click.echo("No contract waits for its period. `order list` and `history` show past ones.")
-    for me, each in found:
+    for each in found:
         figures = _figures(me, each)
         click.echo(
             f"{figures['period_start']}: {figures['side']} {figures['energy_wh']} Wh at "

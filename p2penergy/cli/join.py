@@ -18,6 +18,7 @@ from p2penergy.client import ClientError
 from p2penergy.config import ConfigError
 from p2penergy.home import Device, HomeError, load_device
 from p2penergy.ledger import Decline, sentence
+from p2penergy.ledger.admissions import NEWCOMER_RATED_W_MAX
 from p2penergy.ledger.receipts import MembershipReceipt
 from p2penergy.membership.errors import MembershipError
 from p2penergy.newcomers import entering
@@ -44,7 +45,13 @@ def _tell(step: str, figures: dict[str, Any]) -> None:
 
 @click.command()
 @click.option("--identity", type=_FILE, help="identity.pem, as the authority issued it; kept in the folder.")
-@click.option("--rated-w", default=30_000, show_default=True, type=click.IntRange(1), help="Rated power, W.")
+@click.option(
+    "--rated-w",
+    default=NEWCOMER_RATED_W_MAX,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Rated power, W.",
+)
 @click.option("--cluster", default=0, show_default=True, type=click.IntRange(0), help="Street or feeder.")
 @network_options
 def join(

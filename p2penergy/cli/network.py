@@ -16,7 +16,7 @@ from p2penergy.cli.errors import UserError, as_user_error
 from p2penergy.cli.homes import home_option, json_option
 from p2penergy.client import ClientError
 from p2penergy.config import ConfigError
-from p2penergy.home import Device, HomeError, load_device
+from p2penergy.home import HomeError, load_device
 from p2penergy.household.errors import HouseholdError
 from p2penergy.household.reach import Network, reaching
 
@@ -57,12 +57,6 @@ def ask(home: Path, nodes: tuple[str, ...], wait_s: float, job: Callable[[Networ
     with as_user_error(HomeError, ConfigError, ClientError, HouseholdError):
         device = load_device(home)
         return loops.run(within())
-
-
-def device_of(home: Path) -> Device:
-    """The household's folder, for what needs no network."""
-    with as_user_error(HomeError, ConfigError):
-        return load_device(home)
 
 
 def participant(text: str | None, own: bytes) -> bytes:

@@ -1,8 +1,7 @@
-"""One network for all tests of household commands: `p2penergy demo --stay` as a person starts it."""
+"""One running network for all tests of household commands."""
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,21 +10,10 @@ import pytest
 
 sys.path.insert(1, str(Path(__file__).resolve().parent.parent / "demo"))
 
-from demo_village import Demo, all_ended, write_village
-from household_net import Stay
-
-VALIDATORS = 4
+from household_net import Stay, staying
 
 
 @pytest.fixture(scope="session")
 def stay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stay]:
-    folder = tmp_path_factory.mktemp("stay")
-    data = write_village(folder / "elm street")
-    keep = folder / "kept"
-    with Demo(data, "--keep", str(keep), "--stay", "--json", str(folder / "out.json")) as demo:
-        demo.read_until("p2penergy bill --home")
-        yield Stay(keep, folder / "out.json", demo)
-        demo.signal(signal.SIGINT)
-        code, out, err = demo.end()
-    assert (code, err) == (0, ""), out + err
-    all_ended(keep)
+    with staying(tmp_path_factory.mktemp("stay")) as made:
+        yield made

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner, Result
-from demo_village import Demo, figures
+from demo_village import Demo, all_ended, figures, write_village
 
 from p2penergy.cli import main
 
@@ -53,3 +56,17 @@ class Stay:
         result = self.run(number, *arguments)
         assert result.exit_code == 2, result.output
         return result.output.strip().splitlines()[-1]
+
+
+@contextmanager
+def staying(folder: Path) -> Iterator[Stay]:
+    """`p2penergy demo --stay` as a person starts it, until whoever uses it is done."""
+    data = write_village(folder / "elm street")
+    keep = folder / "kept"
+    with Demo(data, "--keep", str(keep), "--stay", "--json", str(folder / "out.json")) as demo:
+        demo.read_until("p2penergy bill --home")
+        yield Stay(keep, folder / "out.json", demo)
+        demo.signal(signal.SIGINT)
+        code, out, err = demo.end()
+    assert (code, err) == (0, ""), out + err
+    all_ended(keep)
