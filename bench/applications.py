@@ -163,6 +163,10 @@ class BenchApplication:
             parent_certificate=None,
         )
 
+    def give_up(self, transactions: Sequence[bytes]) -> None:
+        """Forget requests that made an invalid block."""
+        self.pool.drop(each for data in transactions if (each := request_id(data, self._signed)))
+
     def has_pending(self, slot: int) -> bool:
         """Whether a request waits."""
         return len(self.pool) > 0

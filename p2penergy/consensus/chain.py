@@ -73,6 +73,7 @@ class Chain:
         self._rules = rules
         self._drawing = Drawing(genesis, application, rules)
         self._faults: dict[bytes, InvalidBlockError] = {}
+        self.drafts_given_up = 0
         """Digests of the working height's blocks that do not execute: nobody has one executed twice."""
         self.tip: Block | None = None
         self.tip_certificate: Certificate | None = None
@@ -168,9 +169,23 @@ class Chain:
     def build(self, slot: int, proposer: bytes, reveal: bytes, bytes_max: int) -> KnownBlock:
         """A fresh block of the working height, executed.
 
+        A draft that the application refuses is given up with all it holds, for an empty one: what one
+        client's transactions make invalid must not end the chain at every honest leader in turn.
+
         Raises:
-            InvariantError: the application's own draft does not execute, or is too large.
+            InvariantError: the application's empty draft does not execute, or a draft is too large.
         """
+        try:
+            return self._built(slot, proposer, reveal, bytes_max)
+        except InvalidBlockError as error:
+            self.drafts_given_up += 1
+            said = f"the ledger refuses its own draft: {error.code}: {error}"
+        try:
+            return self._built(slot, proposer, reveal, 0)
+        except InvalidBlockError:
+            raise InvariantError(said) from None
+
+    def _built(self, slot: int, proposer: bytes, reveal: bytes, bytes_max: int) -> KnownBlock:
         draft = self._application.draft(self.height, slot, proposer, reveal, bytes_max)
         next_stage = draft.next_stage
         if not self._drawing.may_follow(next_stage, reveal):
@@ -181,8 +196,9 @@ class Chain:
             raise InvariantError(f"the ledger drafts for stage {draft.stage}, the chain is at {self.stage}")
         try:
             outcome = self._application.execute(draft)
-        except InvalidBlockError as error:
-            raise InvariantError(f"the ledger refuses its own draft: {error.code}: {error}") from error
+        except InvalidBlockError:
+            self._application.give_up(draft.transactions)
+            raise
         block = Block(self._header(draft, outcome), draft.transactions, draft.parent_certificate)
         raw = encode(block)
         if len(raw) > BLOCK_BYTES_MAX:

@@ -48,6 +48,9 @@ class Application(Registry, Protocol):
         `parent_certificate` is left None; the core fills it in.
         """
 
+    def give_up(self, transactions: Sequence[bytes]) -> None:
+        """Forget what a draft of `draft` held: the application itself refused to execute it."""
+
     def has_pending(self, slot: int) -> bool:
         """Whether a leader has something to propose in this slot."""
 

@@ -98,7 +98,9 @@ def _propose_fresh(work: Work, changes: tuple[ViewChange, ...]) -> bool:
         work.counters["no_reveal"] += 1
         return False
     bytes_max = min(work.proposal_bytes_max, work.chain.block_bytes_max())
+    given_up = work.chain.drafts_given_up
     _send(work, work.chain.build(slot, work.me, reveal, bytes_max), changes, None)
+    work.counters["drafts_given_up"] += work.chain.drafts_given_up - given_up
     return True
 
 

@@ -189,6 +189,10 @@ class Ledger:
             parent_certificate=None,
         )
 
+    def give_up(self, transactions: Sequence[bytes]) -> None:
+        """Forget pending transactions that made an invalid block; whoever waits for one sends it again."""
+        self.pool.drop_answered(answer_key(read(data, self._chain_id).transaction) for data in transactions)
+
     def _draft_period(self, parent: int, slot: int) -> int:
         latest = block_rules.latest_period(self._genesis, parent, slot)
         if not self._genesis.market.replay:

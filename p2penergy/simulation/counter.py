@@ -122,6 +122,11 @@ class CounterApplication:
         period = max(self._period, slot // PERIOD_SLOTS)
         return Draft(height, slot, proposer, period, self._next_stage, after, reveal, tuple(fitting), None)
 
+    def give_up(self, transactions: Sequence[bytes]) -> None:
+        """Forget what waits."""
+        for transaction in transactions:
+            self._pending.pop(transaction, None)
+
     def has_pending(self, slot: int) -> bool:
         """Whether a client's transaction waits."""
         return bool(self._pending) and not self.censors

@@ -164,6 +164,10 @@ class FakeApplication:
         next_stage = Stage.VERIFICATION if asks_for_verifiers else Stage.VALIDATION
         return Draft(height, slot, proposer, slot, stage, next_stage, reveal, tuple(transactions), None)
 
+    def give_up(self, transactions: Sequence[bytes]) -> None:
+        for tx in transactions:
+            self.pending.pop(tx, None)
+
     def execute(self, draft: Draft) -> FakeOutcome:
         assert draft.height == self.height + 1, "executed on the wrong parent"
         self.executions += 1

@@ -148,6 +148,7 @@ def test_every_buffer_is_within_its_bound_after_every_step(
 
 
 @pytest.mark.campaign
+@pytest.mark.timeout(900)
 @settings(max_examples=3000, deadline=None)
 @given(sent=st.lists(FIGURES, min_size=10, max_size=200))
 def test_every_buffer_is_within_its_bound_in_long_floods(

@@ -202,9 +202,23 @@ def test_a_ledger_of_another_height_is_a_broken_invariant(bench: Bench) -> None:
         Chain(genesis, FakeApplication(genesis), FakeChecker(), Rules(), tip)
 
 
-def test_an_own_draft_that_does_not_execute_halts_the_node(bench: Bench) -> None:
-    with pytest.raises(InvariantError, match="refuses its own draft"):
-        bench.block(2, b"bad")
+def test_an_own_draft_that_does_not_execute_is_given_up_for_an_empty_one(bench: Bench) -> None:
+    block = bench.block(2, b"bad")
+    assert block.block.transactions == ()
+    assert not bench.node.application.pending
+    assert bench.node.replica.counters["drafts_given_up"] == 0, "counted where a leader proposes"
+    assert bench.block(2, b"tx").block.transactions == (b"tx",)
+
+
+def test_an_empty_draft_that_does_not_execute_halts_the_node(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(*args: object) -> None:
+        raise InvalidBlockError("broken", "this ledger executes nothing")
+
+    monkeypatch.setattr(type(bench.node.application), "execute", refuses)
+    with pytest.raises(InvariantError, match="refuses its own draft: broken"):
+        bench.block(2, b"tx")
 
 
 @pytest.mark.parametrize("lag_blocks", [1, 2, 3])
