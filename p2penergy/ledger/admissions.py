@@ -58,6 +58,7 @@ def decide_admission(block: BlockContext, admission: Admission, request_id: byte
     request = admission.request
     block.scratch.put(answer_key(admission), encode_integer(request.expires_period))
     refusal = _refusal(block, admission)
+    before = block.scratch.get(keys.meter(request.meter_pseudonym))
     if refusal is None:
         _register(block, request)
     code, expected, found, *_ = refusal or ACCEPTED
@@ -65,7 +66,7 @@ def decide_admission(block: BlockContext, admission: Admission, request_id: byte
         for verifier, _ in admission.votes:
             block.standings.vote(verifier, block.market.scores.verifier_gain_ppm)
     if refusal is None and isinstance(request, JoinRequest):
-        block.standings.begin(request.participant_id)
+        block.standings.begin(request.participant_id, before)
         block.standings.stake(request.participant_id, [verifier for verifier, _ in admission.votes])
     kind = MembershipKind(MEMBERSHIP_KINDS[type(request)][0])
     return MembershipReceipt(request_id, code, expected, found, request.participant_id, kind)

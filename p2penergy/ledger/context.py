@@ -5,7 +5,7 @@ Lives here: `BlockContext` with its `Community`, passed to every rule. Never her
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from p2penergy.blocks import Draft
 from p2penergy.committees import Roll
@@ -33,6 +33,8 @@ class Community:
     """Periods with open orders or contracts in escrow, as of the parent's state."""
     needed: Needed
     places: Places
+    affected: set[bytes] = field(default_factory=set)
+    """Whom the verification block's transactions up to now were about."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,11 @@ Lives here: a bounded pool over the current state, and putting admissions togeth
 gossip, verifying a newcomer. Owns the invariants that what it selects makes a valid block, that it holds
 requests to the committee that serves next alone, and that nobody's verdict counts twice. Implements the
 proposer's side of LEDGER section 2.
-
-A block has at most one transaction about each participant: after the first, the next might not be valid any
-more.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from p2penergy.committees import Roll
 from p2penergy.ledger import keys, query
@@ -28,6 +26,7 @@ from p2penergy.ledger.memberships import (
 from p2penergy.ledger.pool_result import TAKEN, PoolResult
 from p2penergy.ledger.query import Get
 from p2penergy.ledger.transactions import Submitted, answer_key, last_period, submitter_of
+from p2penergy.ledger.verification import affected
 from p2penergy.messages import BLOCK_TRANSACTIONS_MAX, encode
 from p2penergy.signing import SIGNATURE_BYTES, SignatureChecker, SignatureItem
 
@@ -164,14 +163,19 @@ class MembershipPool:
             return PoolResult(False, "other_committee", said)
         if any(asked.request.public_key == request.public_key for asked in self._asked.values()):
             return PoolResult(False, "other_pending", "another request of this device is pending")
-        if len(self._asked) >= REQUESTS_MAX and self._oldest_unseen() is None:
+        if len(self._asked) >= REQUESTS_MAX and self._least_backed() is None:
             said = f"{len(self._asked)} requests are pending; try again later"
             return PoolResult(False, "pool_full", said)
         return None
 
-    def _oldest_unseen(self) -> bytes | None:
-        """The request that waits for the longest time without any verdict: it makes room for others."""
-        return next((key for key, asked in self._asked.items() if not asked.signatures), None)
+    def _least_backed(self) -> bytes | None:
+        """The request with the fewest verdicts, the oldest of those: it makes room for others.
+
+        None when all have f + 1. Fewer can be one bad verifier's, on requests of its own making.
+        """
+        enough = votes_needed(VerdictCode.EXPIRED, len(self._committee().members))
+        few = [(len(asked.signatures), key) for key, asked in self._asked.items()]
+        return min((each for each in few if each[0] < enough), key=itemgetter(0), default=(0, None))[1]
 
     def _verdict_refusal(self, verdict: Verdict) -> PoolResult | None:
         asked = self._asked.get(self._by_id.get(verdict.request_digest, b""))
@@ -213,7 +217,7 @@ class MembershipPool:
             asked.signatures[transaction.verifier] = (transaction.code, transaction.signature)
         elif isinstance(transaction, JoinRequest | Renewal):
             if len(self._asked) >= REQUESTS_MAX:
-                self._remove(self._oldest_unseen() or b"")
+                self._remove(self._least_backed() or b"")
             key = answer_key(transaction)
             self._asked[key] = _Asked(transaction, submitted.transaction_id)
             self._by_id[submitted.transaction_id] = key
@@ -241,7 +245,7 @@ class MembershipPool:
         about: set[bytes] = set()
         left_bytes = bytes_max
         for transaction, data in found:
-            concerned = self._about(transaction)
+            concerned = affected(self._get, transaction)
             if last_period(transaction, self._life_periods) < period or not about.isdisjoint(concerned):
                 continue
             left_bytes -= len(data) + FRAMING_BYTES
@@ -250,13 +254,6 @@ class MembershipPool:
             selected.append(data)
             about |= concerned
         return tuple(selected)
-
-    def _about(self, transaction: MembershipTransaction) -> set[bytes]:
-        """Participants whose membership a transaction may change."""
-        if isinstance(transaction, Revocation):
-            owner = self._get(keys.key(transaction.public_key))
-            return {transaction.participant_id, owner or transaction.participant_id}
-        return {submitter_of(transaction)}
 
     def _admissions(self, committee: Roll) -> Iterator[Admission]:
         for asked in self._asked.values():

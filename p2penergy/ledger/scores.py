@@ -102,10 +102,21 @@ class Standings:
         self._put_score(who, 0)
         self.forfeit(who)
 
-    def begin(self, who: bytes) -> None:
-        """Give who joins its score: a newcomer's, and nobody more who was a member before."""
-        known = self._own(who) if self._scratch.get(keys.score(who)) is not None else None
-        self._keep(who, standing.at_join(self.rules, known, self._day))
+    def begin(self, who: bytes, before: bytes | None) -> None:
+        """Give who joins its score: a newcomer's, and no more than it had, or who had its meter before.
+
+        A bad score is not washed off by another certificate for the same connection.
+        """
+        joined = standing.at_join(self.rules, self._known(who), self._day)
+        former = None if before is None else self._known(before)
+        if former is not None:
+            # Its own reading, not `score`: who has left counts as 0 there.
+            q_ppm = standing.score(self.rules, former, self._day)
+            joined = replace(joined, q_ppm=min(joined.q_ppm, q_ppm))
+        self._keep(who, joined)
+
+    def _known(self, who: bytes) -> Standing | None:
+        return self._own(who) if self._scratch.get(keys.score(who)) is not None else None
 
     # ---- stakes ------------------------------------------------------------------------------------
 

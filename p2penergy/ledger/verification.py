@@ -1,12 +1,13 @@
-"""One transaction of a verification block: who signed it, and the way to its rules.
+"""One transaction of a verification block: whom it is about, who signed it, and the way to its rules.
 
 Lives here: signatures and the dispatch. Never here: the rules (`admissions`, `departures`, `volunteering`).
-Owns the invariant that requests and verdicts are in no block by themselves, only in an admission. Implements
-the verification stage of CONSENSUS section 9.
+Owns the invariants that requests and verdicts are in no block by themselves, only in an admission, and that a
+block holds one transaction about each participant: so no leader can make a block of thousands that all have
+to be declined at a price. Implements the verification stage of CONSENSUS section 9.
 """
 
 from p2penergy.blocks import InvalidBlockError
-from p2penergy.ledger import query
+from p2penergy.ledger import keys, query
 from p2penergy.ledger.admissions import decide_admission
 from p2penergy.ledger.context import BlockContext
 from p2penergy.ledger.departures import leave, revoke
@@ -21,9 +22,10 @@ from p2penergy.ledger.memberships import (
     Verdict,
     Volunteer,
 )
+from p2penergy.ledger.query import Get
 from p2penergy.ledger.receipts import MembershipReceipt
 from p2penergy.ledger.records import MemberRecord
-from p2penergy.ledger.transactions import Submitted
+from p2penergy.ledger.transactions import Submitted, submitter_of
 from p2penergy.ledger.volunteering import register_chain, volunteer
 
 
@@ -33,9 +35,10 @@ def decide(
     """Execute or decline one transaction that was not answered before, and return its receipt.
 
     Raises:
-        InvalidBlockError: `wrong_transactions`, `unknown_submitter`, `bad_signature`, or a code of
-            `decide_admission`.
+        InvalidBlockError: `wrong_transactions`, `same_participant`, `unknown_submitter`, `bad_signature`, or
+            a code of `decide_admission`.
     """
+    _require_first(block, transaction)
     identifier = submitted.transaction_id
     if isinstance(transaction, JoinRequest | Renewal | Verdict):
         said = "a request or a verdict is not for blocks: an admission holds them"
@@ -54,6 +57,21 @@ def decide(
     if isinstance(transaction, Volunteer):
         return volunteer(block, transaction, identifier, member)
     return register_chain(block, transaction, identifier)
+
+
+def affected(get: Get, transaction: MembershipTransaction) -> set[bytes]:
+    """Participants whose membership a transaction may change; of a revocation: the owner of its key, too."""
+    named = submitter_of(transaction)
+    owner = get(keys.key(transaction.public_key)) if isinstance(transaction, Revocation) else None
+    return {named, owner or named}
+
+
+def _require_first(block: BlockContext, transaction: MembershipTransaction) -> None:
+    known, now = block.community.affected, affected(block.scratch.get, transaction)
+    if not known.isdisjoint(now):
+        said = f"another transaction of the block is about {min(known & now).hex()}, too"
+        raise InvalidBlockError("same_participant", said)
+    known |= now
 
 
 def _member(block: BlockContext, transaction: Leave | Volunteer | RegisterChain) -> MemberRecord:

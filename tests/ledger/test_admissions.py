@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from newcomers import Newcomers, newcomer, with_new_key
+from newcomers import Newcomers, meter_of, newcomer, with_new_key
 from test_ledger_evidence import proof, submitted
 
 from p2penergy.blocks import InvalidBlockError
@@ -227,6 +227,38 @@ def test_who_left_may_join_again_with_no_better_score_than_a_newcomer() -> None:
     left, back = 2, member.joined_height
     known = [village.ledger.member_key(who.participant_id, at) for at in (left, back - 1, back)]
     assert known == [None, None, who.public_key]
+
+
+def test_a_bad_score_stays_with_the_meter_whatever_the_certificate() -> None:
+    village, first, second = Newcomers(), newcomer(0), newcomer(1)
+    village.join(first, METER)
+    village.signers.append(first)
+    village.ids.append(first.participant_id)
+    village.next_period()
+    lost = village.terms(seller=4, buyer=0, energy_wh=10)
+    altered = msgspec.structs.replace(lost, energy_wh=20)
+    village.one(encode(village.submit(4, altered, village.signed_by(0, lost))))
+    bad = village.score_of(first.participant_id)
+    assert bad < 300_000
+    assert village.verify_one(village.leave(first)).accepted
+    assert village.join(second, METER).accepted
+    assert village.score_of(second.participant_id) == bad
+    # With a meter of its own nobody inherits anything.
+    assert village.join(newcomer(2)).accepted
+    assert village.score_of(newcomer(2).participant_id) == 300_000
+
+
+def test_a_block_holds_one_transaction_about_each_participant() -> None:
+    village = Newcomers()
+    leaving = village.signers[3]
+    assert code_of(village, village.leave(leaving), village.leave(leaving)) == "same_participant"
+    assert code_of(village, village.revocation(leaving), village.volunteer(leaving)) == "same_participant"
+    request = village.join_request(newcomer(0))
+    again = village.join_request(newcomer(0), meter_of(9))
+    assert code_of(village, village.admission(request), village.admission(again)) == "same_participant"
+    # Whoever has a key is concerned by its revocation, whomever that names.
+    sold = village.revocation(with_new_key(leaving))
+    assert code_of(village, sold, village.leave(village.signers[2])) == ""
 
 
 def test_who_was_expelled_never_joins_again_nor_does_its_meter() -> None:
