@@ -19,7 +19,14 @@ READ_ERRORS = (sqlite3.DatabaseError, UnicodeDecodeError)
 SCHEMA_VERSION = 2
 KEY_DIGEST_BYTES = 16
 
-_SCHEMA = """
+COMMITTEES_TABLE = """\
+CREATE TABLE committees ( -- every committee that decided a block, for whoever follows the headers only
+    root BLOB PRIMARY KEY,
+    members BLOB NOT NULL -- msgpack: ids ascending, each with its key; the root is their digest
+) WITHOUT ROWID;
+"""
+"""Came with version 2; a ledger of before gets it by `migrations`, in these very words."""
+_SCHEMA = f"""
 CREATE TABLE about ( -- what this file is
     name TEXT PRIMARY KEY,
     value TEXT NOT NULL
@@ -64,11 +71,7 @@ CREATE TABLE ended ( -- keys that had a value once
     height INTEGER NOT NULL -- of the block that ended it
 ) WITHOUT ROWID;
 
-CREATE TABLE committees ( -- every committee that decided a block, for whoever follows the headers only
-    root BLOB PRIMARY KEY,
-    members BLOB NOT NULL -- msgpack: ids ascending, each with its key; the root is their digest
-) WITHOUT ROWID;
-
+{COMMITTEES_TABLE}
 CREATE TABLE views ( -- the highest view entered at a height
     height INTEGER PRIMARY KEY,
     view INTEGER NOT NULL,

@@ -20,6 +20,7 @@ from p2penergy.consensus.effects import Record
 from p2penergy.store.errors import REFETCH, StoreError, StoreMissingError
 from p2penergy.store.limits import DAMAGES_SHOWN_MAX
 from p2penergy.store.lock import FileLock
+from p2penergy.store.migrations import OLDEST, migrate
 from p2penergy.store.ports import Base, Done, Version
 from p2penergy.store.reader import Reader
 from p2penergy.store.rows import Rows
@@ -232,8 +233,9 @@ def _opened(path: Path, chain_id: bytes) -> sqlite3.Connection:
     except READ_ERRORS as error:
         raise StoreError(f"The ledger {path} can't be opened: {error}. {REFETCH}") from error
     try:
-        check_whose(connection, path, chain_id)
+        version = check_whose(connection, path, chain_id, oldest=OLDEST)
         check_pages(connection, path)
+        migrate(connection, version)
         # A fresh log: what a torn commit left behind in the old one never meets new commits.
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     except READ_ERRORS as error:
@@ -245,14 +247,16 @@ def _opened(path: Path, chain_id: bytes) -> sqlite3.Connection:
     return connection
 
 
-def check_whose(connection: sqlite3.Connection, path: Path, chain_id: bytes) -> None:
-    """Refuse a file of another schema or another chain."""
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version != SCHEMA_VERSION:
-        raise StoreError(
-            f"The ledger {path} has schema version {version}, this program reads version {SCHEMA_VERSION}: "
-            "use the program that wrote it, or start with --votes-lost and a new file."
-        )
+def check_whose(
+    connection: sqlite3.Connection, path: Path, chain_id: bytes, oldest: int = SCHEMA_VERSION
+) -> int:
+    """The file's schema version, from `oldest` to the present one; refuses others, and another chain."""
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    said = f"The ledger {path} has schema version {version}, this program reads version {SCHEMA_VERSION}"
+    if not OLDEST <= version <= SCHEMA_VERSION:
+        raise StoreError(f"{said}: use the program that wrote it, or start with --votes-lost and a new file.")
+    if version < oldest:
+        raise StoreError(f"{said}: the next `p2penergy start` brings the file up to it.")
     row = connection.execute("SELECT value FROM about WHERE name = 'chain_id'").fetchone()
     stored = "" if row is None else row[0]
     if stored != chain_id.hex():
@@ -260,6 +264,7 @@ def check_whose(connection: sqlite3.Connection, path: Path, chain_id: bytes) -> 
             f"The ledger {path} belongs to the chain {stored}, but the genesis of this home is the chain "
             f"{chain_id.hex()}: put the right genesis.json beside it, or begin in a new home."
         )
+    return version
 
 
 def check_pages(connection: sqlite3.Connection, path: Path) -> None:
