@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from p2penergy.cli.errors import as_user_error
 from p2penergy.cli.homes import json_option
+from p2penergy.cli.rules import Figures, rule_options
 from p2penergy.coordinator import wall_clock_ms
 from p2penergy.founding import FoundingError
-from p2penergy.genesis import ConsensusRules, GenesisError, render
+from p2penergy.genesis import GenesisError, render
 from p2penergy.home import GENESIS_FILE, HomeError, read_genesis
 from p2penergy.membership.certificates import load_authority
 from p2penergy.membership.errors import MembershipError
@@ -22,7 +23,6 @@ from p2penergy.membership.private_files import PUBLIC_FILE_MODE, write_atomicall
 from p2penergy.messages import PROTOCOL_VERSION
 from p2penergy.operations.ceremony import genesis_of
 from p2penergy.operations.initial import read_certificate
-from p2penergy.operations.testnet import COMMITTEE_MIN
 from p2penergy.signing import public_key_bytes
 from p2penergy.store.schema import SCHEMA_VERSION
 
@@ -77,9 +77,7 @@ def hash_command(path: Path) -> None:
 @click.option("--household", "households", multiple=True, type=_FILE, help="JSON of another household.")
 @click.option("--authority", type=_FILE, help="ca.pem: what it revokes ends on the ledger, too.")
 @click.option("--t0-ms", type=click.IntRange(0), help="Start of slot 0, unix ms.  [default: now]")
-@click.option("--alpha-ms", default=1000, show_default=True, help="Length of a slot, ms: alpha.")
-@click.option("--eps-ms", default=50, show_default=True, help="Largest clock error, ms: eps.")
-@click.option("--delta-ms", default=200, show_default=True, help="Bound on a message's way, ms: delta.")
+@rule_options
 @click.option("--out", required=True, type=_FILE, help="The new file.")
 def make(
     community: str,
@@ -87,21 +85,13 @@ def make(
     households: tuple[Path, ...],
     authority: Path | None,
     t0_ms: int | None,
-    alpha_ms: int,
-    eps_ms: int,
-    delta_ms: int,
+    rules: Figures,
     out: Path,
 ) -> None:
     """Put genesis together from what each member's `p2penergy init --json` printed; prints its hash."""
     with as_user_error(FoundingError, GenesisError, HomeError, MembershipError):
         key = None if authority is None else authority_key(authority)
-        rules = ConsensusRules(
-            t0_ms=wall_clock_ms() if t0_ms is None else t0_ms,
-            alpha_ms=alpha_ms,
-            eps_ms=eps_ms,
-            delta_ms=delta_ms,
-            committee_size_min=min(COMMITTEE_MIN, len(validators)),
-        )
-        made = genesis_of(community, validators, households, rules, key)
+        consensus = rules.consensus(wall_clock_ms() if t0_ms is None else t0_ms, len(validators))
+        made = genesis_of(community, validators, households, consensus, rules.market(), key)
         write_atomically(out, render(made), mode=PUBLIC_FILE_MODE, replace=False)
     click.echo(made.chain_id.hex())

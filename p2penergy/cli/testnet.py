@@ -1,16 +1,17 @@
 """`p2penergy testnet`: found a network for several machines, one folder per host."""
 
-import time
 from pathlib import Path
 
 import click
 
 from p2penergy.cli.errors import as_user_error
+from p2penergy.cli.rules import Figures, rule_options
+from p2penergy.coordinator import wall_clock_ms
 from p2penergy.founding import FoundingError
-from p2penergy.genesis import ConsensusRules, GenesisError
+from p2penergy.genesis import GenesisError
 from p2penergy.operations import host_files
 from p2penergy.operations.hosts import hosts_from
-from p2penergy.operations.testnet import COMMITTEE_MIN, NETWORK_FILE, Order, make, sites_of
+from p2penergy.operations.testnet import NETWORK_FILE, Order, make, sites_of
 from p2penergy.store import StoreError
 
 
@@ -36,9 +37,7 @@ from p2penergy.store import StoreError
     help="A new folder for everything.",
 )
 @click.option("--community", default="Testnet", show_default=True, help="The community's name.")
-@click.option("--alpha-ms", default=1000, show_default=True, help="Length of a slot, ms: alpha.")
-@click.option("--eps-ms", default=50, show_default=True, help="Largest clock error, ms: eps.")
-@click.option("--delta-ms", default=200, show_default=True, help="Bound on a message's way, ms: delta.")
+@rule_options
 @click.option("--gateway/--no-gateway", default=True, help="Metrics and health on each host's loopback.")
 def testnet(
     validators: int,
@@ -46,22 +45,19 @@ def testnet(
     hosts: str,
     out: Path,
     community: str,
-    alpha_ms: int,
-    eps_ms: int,
-    delta_ms: int,
+    rules: Figures,
     gateway: bool,
 ) -> None:
     """Make keys, certificates, genesis and one folder per host; copy each to its machine and start it."""
     with as_user_error(FoundingError, GenesisError, StoreError, ValueError):
-        rules = ConsensusRules(
-            t0_ms=time.time_ns() // 1_000_000,
-            alpha_ms=alpha_ms,
-            eps_ms=eps_ms,
-            delta_ms=delta_ms,
-            committee_size_min=min(COMMITTEE_MIN, validators),
-        )
         order = Order(
-            community, validators, meters, [host.address for host in hosts_from(hosts)], rules, gateway
+            community,
+            validators,
+            meters,
+            [host.address for host in hosts_from(hosts)],
+            rules.consensus(wall_clock_ms(), validators),
+            rules.market(),
+            gateway,
         )
         made = make(order, out)
     click.echo(f"Chain {made.genesis.chain_id.hex()}")

@@ -39,6 +39,7 @@ def genesis_of(
     validators: Sequence[Path],
     households: Sequence[Path],
     rules: ConsensusRules,
+    market: MarketRules,
     authority_key: bytes | None = None,
 ) -> Genesis:
     """Genesis with these members, ordered by participant, so that the order of the files does not matter.
@@ -68,7 +69,7 @@ def genesis_of(
         community=community,
         authority_key=None if authority_key is None else authority_key.hex(),
         consensus=rules,
-        market=MarketRules(),
+        market=market,
         members=tuple(members),
     )
     check(genesis)

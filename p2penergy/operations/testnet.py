@@ -47,6 +47,7 @@ class Order:
     hosts: Sequence[tuple[str, int]]
     """Host and the first port to use there; validators are dealt out in turn."""
     consensus: ConsensusRules
+    market: MarketRules
     gateway: bool
     """Whether each validator tells its metrics on its host's loopback."""
 
@@ -100,7 +101,7 @@ def make(order: Order, out: Path) -> Community:
         households=[(name, RATED_W) for name in names],
         validators=order.validators,
         consensus=order.consensus,
-        market=MarketRules(),
+        market=order.market,
         sites=sites,
     )
     try:

@@ -1,4 +1,4 @@
-"""What docs/operating.md promises: three machines, one folder each, a cable pulled and put back.
+"""What docs/operating.md promises: three machines, a cable pulled and put back, and a house that joins.
 
 Black box: everything is done with the program itself, on hosts that are network namespaces.
 """
@@ -21,8 +21,13 @@ pytestmark = pytest.mark.system
 
 PROGRAM = Path(sys.executable).parent / "p2penergy"
 PATIENCE_S = 90
+HOSTS = 3
 LONE = 3
 """The host that is unplugged; it has one of the four validators."""
+FOURTH = 4
+"""Where a newcomer lives."""
+SMALL = ("--volunteer-age-blocks", "5", "--committee-bar-ppm", "300000")
+"""A small network's: who joined may serve soon, with a newcomer's score."""
 
 
 class Network:
@@ -31,8 +36,8 @@ class Network:
     def __init__(self, machines: Machines, out: Path) -> None:
         self.machines = machines
         self.out = out
-        hosts = ",".join(machines.address(number) for number in range(1, machines.count + 1))
-        self.must(1, "testnet", "--validators", "4", "--hosts", hosts, "--out", out)
+        hosts = ",".join(machines.address(number) for number in range(1, HOSTS + 1))
+        self.must(1, "testnet", "--validators", "4", "--hosts", hosts, "--out", out, *SMALL)
         self.figures: dict[str, Any] = json.loads((out / "network.json").read_text())
 
     def must(self, number: int, *arguments: str | Path) -> str:
@@ -53,13 +58,15 @@ class Network:
 
     def height(self, number: int) -> int:
         """Of the first node of a host, asked on that host; -1 while it does not answer."""
-        command = [PROGRAM, "status", "--home", self.homes(number)[0], "--json", "--wait-ms", "2000"]
-        done = self.machines.run(number, command)
-        status = json.loads(done.stdout)["status"] if done.stdout.startswith("{") else None
-        return -1 if status is None else int(status["height"])
+        return int(self.status(number, self.homes(number)[0]).get("height", -1))
+
+    def status(self, number: int, home: Path) -> dict[str, Any]:
+        """What a node says, asked on its host; {} while it does not answer."""
+        done = self.machines.run(number, [PROGRAM, "status", "--home", home, "--json", "--wait-ms", "2000"])
+        return (json.loads(done.stdout)["status"] or {}) if done.stdout.startswith("{") else {}
 
     def heights(self) -> list[int]:
-        return [self.height(number) for number in range(1, self.machines.count + 1)]
+        return [self.height(number) for number in range(1, HOSTS + 1)]
 
     def trade(self, number: int) -> tuple[int, dict[str, Any]]:
         meters = [self.out / each["home"] for each in self.figures["meters"]]
@@ -69,7 +76,7 @@ class Network:
         return done.returncode, json.loads(done.stdout)
 
     def end(self) -> None:
-        for number in range(1, self.machines.count + 1):
+        for number in range(1, HOSTS + 1):
             for home in self.homes(number):
                 self.machines.run(number, [PROGRAM, "stop", "--home", home])
 
@@ -82,7 +89,7 @@ def eventually(condition: Callable[[], bool], what: str) -> None:
 
 @pytest.fixture
 def network(tmp_path: Path) -> Iterator[Network]:
-    machines = Machines(3)
+    machines = Machines(FOURTH)
     try:
         made = Network(machines, tmp_path / "net")
         try:
@@ -137,4 +144,45 @@ def test_a_host_that_loses_its_power_comes_back(network: Network) -> None:
     eventually(lambda: network.height(LONE) >= goal, "the host is back at the others' height")
     network.end()
     audited = network.machines.run(1, [PROGRAM, "audit", network.folder(LONE)])
+    assert audited.returncode == 0, audited.stdout
+
+
+@pytest.mark.timeout(400)
+def test_a_fourth_house_joins_and_becomes_a_validator(network: Network, tmp_path: Path) -> None:
+    """The walk through docs/operating.md, "Let a household in, or out"."""
+    eventually(lambda: min(network.heights()) >= 1, "every host decides")
+    home, issued, ca = tmp_path / "house", tmp_path / "issued", network.out / "ca"
+    peers = [f"--peer={v['participant_id']}={v['address']}" for v in network.figures["validators"]]
+    listen = f"{network.machines.address(FOURTH)}:7440"
+    network.must(FOURTH, "init", "--home", home, "--role", "validator", "--listen", listen, *peers)
+    person = ["--person", "Anna Example", "--address", "Elm Street 7", "--contact", "+49 30 1234"]
+    key = ["--public-key", home / "device.public.pem", "--meter-serial", "1ESY1160123456"]
+    network.must(1, "ca", "issue", ca, "--out", issued, *key, *person)
+    certificate = ["--certificate", issued / "device.pem", "--authority", issued / "ca.pem"]
+    network.must(FOURTH, "init", "--home", home, *certificate, "--genesis", network.out / "genesis.json")
+    joined = network.must(FOURTH, "join", "--home", home, "--identity", issued / "identity.pem", "--json")
+    newcomer = json.loads(joined)["participant_id"]
+
+    with (tmp_path / "house.log").open("wb") as log:
+        node = network.machines.spawn(FOURTH, [PROGRAM, "start", "--home", home], log)
+        try:
+            eventually(lambda: bool(network.status(FOURTH, home)), "the house's node answers")
+            network.must(FOURTH, "volunteer", "--home", home, "--validator", "--verifier")
+
+            def serves() -> bool:
+                # Each trade is a block, and blocks are what a volunteer grows old by.
+                _, trade = network.trade(1)
+                counters = network.status(FOURTH, home)["consensus"]
+                return bool(trade["accepted"]) and counters.get("signed_pre_prepare", 0) > 0
+
+            eventually(serves, "the house leads a slot and proposes a block")
+            status = network.status(1, network.homes(1)[0])
+            assert newcomer in status["committee"]
+            assert len(status["committee"]) == 5
+            assert network.status(FOURTH, home)["consensus"]["signed_commit"] > 0
+        finally:
+            network.machines.run(FOURTH, [PROGRAM, "stop", "--home", home])
+            assert node.wait(PATIENCE_S) == 0
+    network.end()
+    audited = network.machines.run(FOURTH, [PROGRAM, "audit", home])
     assert audited.returncode == 0, audited.stdout
