@@ -62,7 +62,7 @@ def _usage(pid: int | None, status: Mapping[str, Any], disk_bytes: int) -> Usage
         disk_bytes=disk_bytes,
         frames=transport.get("frames_out", 0),
         bytes_out=transport.get("bytes_out", 0),
-        commits=status.get("commits"),
+        commits=status.get("durable_commits"),
         height=status["height"],
         state_root=status["state_root"],
     )

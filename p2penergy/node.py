@@ -295,7 +295,6 @@ class Node:
             "state_root": self.ledger.state_root.hex(),
             "pending": len(self.ledger.pool),
             "proposal_bytes_max": self.pacer.limit_bytes,
-            "commits": self.store.commits,
             "peers": len(self.mesh.connected()),
             "connected": sorted({participant_of(peer).hex() for peer in self._connected_nodes()}),
             "committee": sorted(member.hex() for member in self._order()),
