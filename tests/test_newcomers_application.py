@@ -21,7 +21,7 @@ from p2penergy.membership.authority import Authority
 from p2penergy.membership.keys import DeviceKey
 from p2penergy.membership.profile import Person
 from p2penergy.newcomers import joining
-from p2penergy.newcomers.joining import Applicant, Application, Connection
+from p2penergy.newcomers.joining import Applicant, Application
 from p2penergy.signing import EcdsaSigner
 
 GENESIS = small_genesis()
@@ -89,9 +89,7 @@ def a_result(code: Decline = Decline.NONE) -> Result:
 async def run(client: Scripted) -> tuple[MembershipReceipt, int, list[str]]:
     told: list[str] = []
     scripted: Any = client
-    application = Application(
-        scripted, GENESIS, APPLICANT, Connection(5_000, 2), lambda step, _figures: told.append(step)
-    )
+    application = Application(scripted, GENESIS, APPLICANT, lambda step, _figures: told.append(step))
     async with asyncio.timeout(30):
         receipt, height = await application.decided()
     return receipt, height, told

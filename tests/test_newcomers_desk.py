@@ -52,7 +52,7 @@ def a_request(**changes: Any) -> SealedRequest:
     values: dict[str, Any] = {
         "public_key": binding.public_key,
         "meter_pseudonym": binding.meter_pseudonym,
-        "rated_w": 0,
+        "rated_w": 30_000,
         "cluster": 0,
         "sealed_digest": sealed.digest,
         "committee_root": ROOT,

@@ -34,7 +34,7 @@ from p2penergy.membership.private_files import (
     read_private,
     write_atomically,
 )
-from p2penergy.membership.profile import CERTIFICATE_BYTES_MAX, Person
+from p2penergy.membership.profile import CERTIFICATE_BYTES_MAX, RATED_W, Connection, Person
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -86,6 +86,8 @@ def init(folder: Path, ask_passphrase: bool, passphrase_file: Path | None, as_js
 @click.option("--address", help="Address of the person.")
 @click.option("--contact", help="How to reach the person.")
 @click.option("--meter-serial", help="Serial number on the meter.")
+@click.option("--rated-w", default=RATED_W, show_default=True, help="Rated power of its connection, W.")
+@click.option("--cluster", default=0, show_default=True, help="Number of its street or feeder.")
 def issue(
     folder: Path,
     ask_passphrase: bool,
@@ -99,11 +101,14 @@ def issue(
     address: str | None,
     contact: str | None,
     meter_serial: str | None,
+    rated_w: int,
+    cluster: int,
 ) -> None:
     """Certify a meter: writes device.pem and ca.pem, device.key when the key is made here, and
     identity.pem when the person and the meter are named.
     """
     with as_user_error(MembershipError, ValueError):
+        connection = Connection(rated_w, cluster)
         household = _household(person, address, contact, meter_serial)
         kept = None if renews is None else parse_lfdi(renews)
         given_key = None if public_key is None else _read_public_key(public_key)
@@ -116,7 +121,8 @@ def issue(
         device = authority.issue_device(given_key, days=days, renews=kept)
         files = {"device.pem": device.pem, "ca.pem": authority.certificate_pem}
         if household is not None:
-            identity = authority.issue_identity(household[0], device.der, household[1], days=days)
+            who, meter = household
+            identity = authority.issue_identity(who, device.der, meter, connection, days=days)
             files["identity.pem"] = identity.pem
         if made is not None:
             files["device.key"] = made.to_pem()

@@ -18,11 +18,10 @@ from p2penergy.client import ClientError
 from p2penergy.config import ConfigError
 from p2penergy.home import Device, HomeError, load_device
 from p2penergy.ledger import Decline, sentence
-from p2penergy.ledger.admissions import NEWCOMER_RATED_W_MAX
 from p2penergy.ledger.receipts import MembershipReceipt
 from p2penergy.membership.errors import MembershipError
 from p2penergy.newcomers import entering
-from p2penergy.newcomers.joining import Applicant, Connection
+from p2penergy.newcomers.joining import Applicant
 from transport import TransportError
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -45,31 +44,15 @@ def _tell(step: str, figures: dict[str, Any]) -> None:
 
 @click.command()
 @click.option("--identity", type=_FILE, help="identity.pem, as the authority issued it; kept in the folder.")
-@click.option(
-    "--rated-w",
-    default=NEWCOMER_RATED_W_MAX,
-    show_default=True,
-    type=click.IntRange(1),
-    help="Rated power, W.",
-)
-@click.option("--cluster", default=0, show_default=True, type=click.IntRange(0), help="Street or feeder.")
 @network_options
-def join(
-    home: Path,
-    nodes: tuple[str, ...],
-    wait_s: float,
-    as_json: bool,
-    identity: Path | None,
-    rated_w: int,
-    cluster: int,
-) -> None:
+def join(home: Path, nodes: tuple[str, ...], wait_s: float, as_json: bool, identity: Path | None) -> None:
     """Become a member: verifiers check the identity certificate, which nobody else gets to see."""
     with as_user_error(HomeError, ConfigError, ClientError, MembershipError, TransportError):
         device = load_device(home)
         if identity is not None:
             entering.keep_identity(home, identity)
         applicant = entering.applicant_of(device, entering.read_identity(home))
-        receipt, height = _apply(device, applicant, Connection(rated_w, cluster), nodes, wait_s)
+        receipt, height = _apply(device, applicant, nodes, wait_s, renews=False)
     _show(receipt, height, as_json, "You are a member")
 
 
@@ -84,7 +67,7 @@ def renew(home: Path, nodes: tuple[str, ...], wait_s: float, as_json: bool, fold
     with as_user_error(HomeError, ConfigError, ClientError, MembershipError, TransportError):
         device = entering.renewed(load_device(home), folder)
         applicant = entering.applicant_of(device, entering.read_issued_identity(folder))
-        receipt, height = _apply(device, applicant, None, nodes, wait_s)
+        receipt, height = _apply(device, applicant, nodes, wait_s, renews=True)
         # The key that the ledger holds already is this one, from a run that ended before it was put in.
         known = receipt.code is Decline.KEY_TAKEN
         if receipt.accepted or known:
@@ -95,9 +78,9 @@ def renew(home: Path, nodes: tuple[str, ...], wait_s: float, as_json: bool, fold
 
 
 def _apply(
-    device: Device, applicant: Applicant, connection: Connection | None, nodes: tuple[str, ...], wait_s: float
+    device: Device, applicant: Applicant, nodes: tuple[str, ...], wait_s: float, *, renews: bool
 ) -> tuple[MembershipReceipt, int]:
-    return loops.run(entering.enter(device, applicant, connection, nodes, wait_s, _tell))
+    return loops.run(entering.enter(device, applicant, nodes, wait_s, _tell, renews=renews))
 
 
 def _show(receipt: MembershipReceipt, height: int, as_json: bool, done: str) -> None:

@@ -54,12 +54,13 @@ from p2penergy.membership.private_files import (
     refuse_if_others_may_read,
     write_atomically,
 )
-from p2penergy.membership.profile import PARTICIPANT_ID_BYTES, Person
+from p2penergy.membership.profile import PARTICIPANT_ID_BYTES, Connection, Person
 from p2penergy.membership.sealing import open_seal, seal
 from p2penergy.signing import EcdsaSigner, public_key_bytes
 
 AUTHORITY_DAYS: Final = 20 * 365
 DEVICE_DAYS: Final = 5 * 365
+HOUSEHOLD: Final = Connection()
 REVOCATION_LIST_DAYS: Final = 365
 REASONS: Final = {
     "key-compromise": x509.ReasonFlags.key_compromise,
@@ -199,11 +200,12 @@ class Authority:
         person: Person,
         device_certificate_der: bytes,
         meter_serial: str,
+        connection: Connection = HOUSEHOLD,
         *,
         days: int = DEVICE_DAYS,
         at: datetime | None = None,
     ) -> IdentityCertificate:
-        """An identity certificate that binds person, meter and the key of a device.
+        """An identity certificate that binds person, meter, its connection and the key of a device.
 
         Raises CertificateRefused when the device certificate is not one of this authority's,
         expired or revoked, AuthorityError or ValueError for fields that it can't carry.
@@ -221,6 +223,7 @@ class Authority:
             person=person,
             meter_serial=meter_serial,
             meter_pseudonym=pseudonym,
+            connection=connection,
         )
         with self._changing(validity.issued_at):
             self._record("identity", number, device.participant_id, device.public_key.hex(), validity)

@@ -32,7 +32,7 @@ from cryptography.x509.oid import SignatureAlgorithmOID
 
 from p2penergy.membership import profile
 from p2penergy.membership.errors import CertificateRefused, RefusalCode
-from p2penergy.membership.profile import Person
+from p2penergy.membership.profile import Connection, Person
 from p2penergy.signing import public_key_bytes
 
 E = TypeVar("E", bound=x509.ExtensionType)
@@ -92,6 +92,7 @@ class VerifiedIdentity:
     person: Person
     meter_serial: str
     meter_pseudonym: bytes
+    connection: Connection
     device_public_key: bytes
     serial: int
     not_after: datetime
@@ -179,12 +180,14 @@ def verify_identity(
     *,
     device_public_key: bytes,
     meter_pseudonym: bytes,
+    connection: Connection | None = None,
 ) -> VerifiedIdentity:
-    """Judge an identity certificate against the device key and the pseudonym of a join.
+    """Judge an identity certificate against the device key and the request that it came with.
 
     ``device_public_key`` (33 bytes) comes from the newcomer's verified device certificate,
-    ``meter_pseudonym`` (32 bytes) from its request. Raises :class:`CertificateRefused`, with
-    code ``mismatch`` when the three do not belong together.
+    ``meter_pseudonym`` (32 bytes) and ``connection`` from its request; a renewal names no
+    connection. Raises :class:`CertificateRefused`, with code ``mismatch`` when they do not belong
+    together.
     """
     certificate, key, extensions = _open(der, authority)
     _check_usage(extensions, profile.IDENTITY_PURPOSES)
@@ -197,6 +200,7 @@ def verify_identity(
         raise CertificateRefused(
             RefusalCode.WRONG_CONTENT, "The identity certificate has no meter pseudonym."
         )
+    certified = _connection(extensions)
     _check_validity(certificate, authority, at, _IDENTITY_POLICY)
     _check_revoked(certificate, revoked)
     if not hmac.compare_digest(public_key_bytes(key), device_public_key):
@@ -205,10 +209,15 @@ def verify_identity(
         raise CertificateRefused(
             RefusalCode.MISMATCH, "The request's meter pseudonym is not the authority's."
         )
+    if connection not in (None, certified):
+        raise CertificateRefused(
+            RefusalCode.MISMATCH, "The request's rated power or street is not what the authority certified."
+        )
     return VerifiedIdentity(
         person=person,
         meter_serial=meter_serial,
         meter_pseudonym=written,
+        connection=certified,
         device_public_key=device_public_key,
         serial=certificate.serial_number,
         not_after=certificate.not_valid_after_utc,
@@ -290,6 +299,16 @@ def _present(extensions: x509.Extensions, kind: type[E]) -> E:
 def _private(extensions: x509.Extensions, oid: x509.ObjectIdentifier, length_bytes: int) -> bytes | None:
     try:
         return profile.read_octet_string(extensions, oid, length_bytes)
+    except ValueError as error:
+        raise CertificateRefused(RefusalCode.WRONG_CONTENT, f"{error}.") from None
+
+
+def _connection(extensions: x509.Extensions) -> Connection:
+    content = _private(extensions, profile.OID_CONNECTION, profile.CONNECTION_BYTES)
+    if content is None:
+        raise CertificateRefused(RefusalCode.WRONG_CONTENT, "The identity certificate names no connection.")
+    try:
+        return Connection.from_bytes(content)
     except ValueError as error:
         raise CertificateRefused(RefusalCode.WRONG_CONTENT, f"{error}.") from None
 

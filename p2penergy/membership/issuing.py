@@ -25,7 +25,7 @@ from cryptography.x509.oid import NameOID
 from p2penergy.membership import profile
 from p2penergy.membership.errors import CertificateRefused, RefusalCode
 from p2penergy.membership.keys import DeviceKey
-from p2penergy.membership.profile import Person
+from p2penergy.membership.profile import Connection, Person
 
 # A meter whose clock runs behind must not refuse a certificate issued a moment ago.
 BACKDATED = timedelta(hours=1)
@@ -102,6 +102,7 @@ def build_identity(
     person: Person,
     meter_serial: str,
     meter_pseudonym: bytes,
+    connection: Connection,
 ) -> bytes:
     """The DER of an identity certificate; its subject key is the device key that it names."""
     subject = profile.identity_subject(person, meter_serial)
@@ -111,6 +112,9 @@ def build_identity(
         .add_extension(
             profile.octet_string_extension(profile.OID_METER_PSEUDONYM, meter_pseudonym),
             critical=False,
+        )
+        .add_extension(
+            profile.octet_string_extension(profile.OID_CONNECTION, connection.to_bytes()), critical=False
         )
     )
     return _sign(builder, authority_key)

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from p2penergy.membership.certificates import VerifiedIdentity, verify_device, verify_identity
 from p2penergy.membership.errors import CertificateRefused, RefusalCode
+from p2penergy.membership.profile import Connection
 from p2penergy.membership.sealed_identity import Binding, Certificates, open_identity
 
 
@@ -27,8 +28,11 @@ def judge(
     authority: x509.Certificate,
     at: datetime,
     revoked: Container[int],
+    connection: Connection | None = None,
 ) -> VerifiedIdentity:
     """Judge opened certificates against the request that they came with.
+
+    ``connection`` is what a request to join says of itself; a renewal says nothing.
 
     Raises :class:`CertificateRefused`, with code ``mismatch`` where each is good and they do not belong
     together or to this request.
@@ -45,6 +49,7 @@ def judge(
         revoked,
         device_public_key=device.public_key,
         meter_pseudonym=binding.meter_pseudonym,
+        connection=connection,
     )
 
 
@@ -56,6 +61,8 @@ def open_and_judge(
     authority: x509.Certificate,
     at: datetime,
     revoked: Container[int],
+    connection: Connection | None = None,
 ) -> VerifiedIdentity:
     """Open one's own seal and judge what is in it; raises SealRefused or CertificateRefused."""
-    return judge(open_identity(key, verifier, sealed, binding), binding, authority, at, revoked)
+    opened = open_identity(key, verifier, sealed, binding)
+    return judge(opened, binding, authority, at, revoked, connection)

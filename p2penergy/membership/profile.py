@@ -11,6 +11,8 @@ Private object identifiers lie under one UUID in the arc 2.25, which needs no re
     2.25.<uuid>.3   extension: participant id that a renewed device certificate keeps,
                     OCTET STRING of 20 bytes
     2.25.<uuid>.4   subject attribute: how to reach the person (telephone, mail, ...)
+    2.25.<uuid>.5   extension: the meter's connection to the grid, OCTET STRING of 8 bytes: rated power in W
+                    and number of the street or feeder, unsigned, big-endian
 
 Invariant: a certificate that is accepted has exactly one encoding. The participant id is a hash
 over the whole certificate, signature included, and an ECDSA signature (r, s) has a twin (r, n-s)
@@ -38,12 +40,15 @@ NAME_BYTES_MAX: Final = 64  # the upper bound of X.520 for a common name
 ADDRESS_BYTES_MAX: Final = 128
 CONTACT_BYTES_MAX: Final = 128
 METER_SERIAL_BYTES_MAX: Final = 64
+CONNECTION_BYTES: Final = 8
+RATED_W: Final = 30_000  # a household's connection, where the authority says nothing else
 
 _ARC: Final = f"2.25.{uuid.UUID('6f1f2a0e-5d3c-4b43-9a55-2c0c5a1d7e10').int}"
 OID_IDENTITY_PURPOSE: Final = x509.ObjectIdentifier(f"{_ARC}.1")
 OID_METER_PSEUDONYM: Final = x509.ObjectIdentifier(f"{_ARC}.2")
 OID_KEPT_PARTICIPANT_ID: Final = x509.ObjectIdentifier(f"{_ARC}.3")
 OID_CONTACT: Final = x509.ObjectIdentifier(f"{_ARC}.4")
+OID_CONNECTION: Final = x509.ObjectIdentifier(f"{_ARC}.5")
 
 DEVICE_PURPOSES: Final = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH)
 IDENTITY_PURPOSES: Final = (OID_IDENTITY_PURPOSE,)
@@ -66,6 +71,33 @@ class Person:
         check_text("name", self.name, NAME_BYTES_MAX)
         check_text("address", self.address, ADDRESS_BYTES_MAX)
         check_text("contact", self.contact, CONTACT_BYTES_MAX)
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A meter's connection to the grid, which bounds what it may report: the authority vouches for it.
+
+    ``rated_w`` is its rated power in W, ``cluster`` the number of its street or feeder.
+    """
+
+    rated_w: int = RATED_W
+    cluster: int = 0
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for figures that a certificate can't carry."""
+        if not 1 <= self.rated_w < 1 << 32:
+            raise ValueError(f"a connection is rated at 1 to {(1 << 32) - 1} W, not {self.rated_w}")
+        if not 0 <= self.cluster < 1 << 32:
+            raise ValueError(f"a street or feeder has a number from 0 to {(1 << 32) - 1}")
+
+    def to_bytes(self) -> bytes:
+        """What the extension holds."""
+        return self.rated_w.to_bytes(4, "big") + self.cluster.to_bytes(4, "big")
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Connection:
+        """Inverse of :meth:`to_bytes`; raises ValueError for a rated power of 0."""
+        return cls(int.from_bytes(content[:4], "big"), int.from_bytes(content[4:], "big"))
 
 
 def check_text(what: str, text: str, bytes_max: int) -> None:

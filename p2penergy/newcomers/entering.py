@@ -36,7 +36,7 @@ from p2penergy.membership.private_files import (
     write_atomically,
 )
 from p2penergy.membership.sealed_identity import Binding, Certificates
-from p2penergy.newcomers.joining import Applicant, Application, Connection, Tell
+from p2penergy.newcomers.joining import Applicant, Application, Tell
 from p2penergy.operations.asking import Address, dialling, peer_addresses
 from p2penergy.peers import guest_of
 from p2penergy.signing import EcdsaSigner
@@ -113,19 +113,20 @@ def renewed(device: Device, folder: Path) -> Device:
 async def enter(
     device: Device,
     applicant: Applicant,
-    connection: Connection | None,
     nodes: Sequence[str],
     wait_s: float,
     tell: Tell,
+    *,
+    renews: bool,
 ) -> tuple[MembershipReceipt, int]:
-    """Apply until the community has decided: to join, or without a `connection` to renew the key.
+    """Apply until the community has decided: to join, or to renew the key.
 
     Raises:
         ClientError: no node can be reached or takes the request, or nothing was decided in time.
         ConfigError: a node is not HOST:PORT.
     """
     # Another key than the registered one opens a guest's link only, so it is called one.
-    name = guest_of(device.signer.participant_id) if connection is None else None
+    name = guest_of(device.signer.participant_id) if renews else None
     try:
         async with asyncio.timeout(wait_s):
             addresses = await named(device, nodes) if nodes else peer_addresses(device)
@@ -135,7 +136,7 @@ async def enter(
             async with dialling(device, addresses, name) as (client, mesh):
                 await _linked(mesh.connected, addresses)
                 tell("connected", {"nodes": len(mesh.connected())})
-                application = Application(client, device.genesis, applicant, connection, tell)
+                application = Application(client, device.genesis, applicant, tell, renews=renews)
                 return await application.decided()
     except TimeoutError:
         raise ClientError(

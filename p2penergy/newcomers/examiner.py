@@ -16,14 +16,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from p2penergy.ledger.memberships import (
+    JoinRequest,
     MembershipRequest,
     Verdict,
     VerdictCode,
     request_digest,
     sign_verdict,
 )
-from p2penergy.membership.errors import CertificateRefused, SealRefused
+from p2penergy.membership.errors import CertificateRefused, RefusalCode, SealRefused
 from p2penergy.membership.judging import open_and_judge
+from p2penergy.membership.profile import Connection
 from p2penergy.membership.sealed_identity import Binding
 from p2penergy.membership.sealed_store import SealedStore
 from p2penergy.signing import Signer
@@ -38,6 +40,19 @@ def binding_of(request: MembershipRequest, chain_id: bytes) -> Binding:
     return Binding(
         chain_id, request.committee_root, request.participant_id, request.public_key, request.meter_pseudonym
     )
+
+
+def connection_of(request: MembershipRequest) -> Connection | None:
+    """What a request says of the meter's connection; a renewal changes nothing about it.
+
+    A rated power of 0 is no connection that an authority certifies: it matches none.
+    """
+    if not isinstance(request, JoinRequest):
+        return None
+    try:
+        return Connection(request.rated_w, request.cluster)
+    except ValueError as error:
+        raise CertificateRefused(RefusalCode.MISMATCH, f"{error}.") from None
 
 
 class Examiner:
@@ -95,6 +110,7 @@ class Examiner:
                 self._authority,
                 self._now(),
                 self._revoked,
+                connection_of(request),
             )
         except SealRefused:
             return VerdictCode.SEAL_UNOPENED

@@ -25,7 +25,14 @@ from p2penergy.ledger.memberships import MembershipRequest, request_digest, sign
 from p2penergy.ledger.receipts import MembershipReceipt
 from p2penergy.membership.certificates import der_of
 from p2penergy.membership.keys import public_key_from
-from p2penergy.membership.profile import METER_PSEUDONYM_BYTES, OID_METER_PSEUDONYM, read_octet_string
+from p2penergy.membership.profile import (
+    CONNECTION_BYTES,
+    METER_PSEUDONYM_BYTES,
+    OID_CONNECTION,
+    OID_METER_PSEUDONYM,
+    Connection,
+    read_octet_string,
+)
 from p2penergy.membership.sealed_identity import Binding, SealedIdentity, seal_to_all
 from p2penergy.messages import SealedRequest, encode
 from p2penergy.questions import JOIN
@@ -54,21 +61,24 @@ class Applicant:
     @property
     def meter_pseudonym(self) -> bytes:
         """What the ledger will know the meter by; raises ClientError when the identity has none."""
+        return self._named(OID_METER_PSEUDONYM, METER_PSEUDONYM_BYTES, "no meter")
+
+    @property
+    def connection(self) -> Connection:
+        """The meter's, as the authority certified it; raises ClientError when the identity names none."""
         try:
-            found = read_octet_string(self.identity.extensions, OID_METER_PSEUDONYM, METER_PSEUDONYM_BYTES)
+            return Connection.from_bytes(self._named(OID_CONNECTION, CONNECTION_BYTES, "no connection"))
+        except ValueError as error:
+            raise ClientError(f"the identity certificate names no connection: {error}") from None
+
+    def _named(self, oid: x509.ObjectIdentifier, length_bytes: int, missing: str) -> bytes:
+        try:
+            found = read_octet_string(self.identity.extensions, oid, length_bytes)
         except ValueError:
             found = None
         if found is None:
-            raise ClientError("the identity certificate names no meter: ask the authority for another")
+            raise ClientError(f"the identity certificate names {missing}: ask the authority for another")
         return found
-
-
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """What a household says of its connection to the grid when it joins."""
-
-    rated_w: int
-    cluster: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +100,15 @@ class Application:
         client: Client,
         genesis: Genesis,
         applicant: Applicant,
-        connection: Connection | None,
         tell: Tell,
+        *,
+        renews: bool = False,
     ) -> None:
-        """With a `connection` it is a request to join, without one to renew the key."""
+        """A request to join; or, with `renews`, to go on with another key."""
         self._client = client
         self._genesis = genesis
         self._applicant = applicant
-        self._connection = connection
+        self._renews = renews
         self._tell = tell
         self._told: dict[str, Any] = {}
 
@@ -159,9 +170,10 @@ class Application:
             "nonce": int.from_bytes(os.urandom(NONCE_BYTES), "big"),
             "expires_period": period + market.transaction_life_periods,
         }
-        signer, where = self._applicant.signer, self._connection
-        if where is None:
+        signer = self._applicant.signer
+        if self._renews:
             return sign_renewal(signer, binding.chain_id, **common)
+        where = self._applicant.connection
         return sign_join(signer, binding.chain_id, rated_w=where.rated_w, cluster=where.cluster, **common)
 
     async def _wait(self, attempt: _Attempt) -> Result:

@@ -67,7 +67,8 @@ def test_init_overwrites_nothing(folder: Path) -> None:
 
 def test_issue_writes_all_that_a_meter_needs(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "meter"
-    answer = run_json("issue", folder, "--out", out, *PERSON, "--meter-serial", "1ESY 116")
+    meter = ("--meter-serial", "1ESY 116", "--rated-w", "9000", "--cluster", "7")
+    answer = run_json("issue", folder, "--out", out, *PERSON, *meter)
     assert answer["files"] == ["ca.pem", "device.key", "device.pem", "identity.pem"]
     assert {path.name: path.stat().st_mode & 0o777 for path in out.iterdir()} == {
         "ca.pem": 0o644,
@@ -80,7 +81,7 @@ def test_issue_writes_all_that_a_meter_needs(folder: Path, tmp_path: Path) -> No
     assert device.public_key == key.public_key_compressed()
     assert device.participant_id.hex() == answer["participant_id"]
     certificate = x509.load_pem_x509_certificate((out / "identity.pem").read_bytes())
-    pseudonym = certificate.extensions[-1].value
+    pseudonym = certificate.extensions[-2].value
     assert isinstance(pseudonym, x509.UnrecognizedExtension)
     identity = verify_identity(
         _der(out / "identity.pem"),
@@ -91,6 +92,7 @@ def test_issue_writes_all_that_a_meter_needs(folder: Path, tmp_path: Path) -> No
         meter_pseudonym=pseudonym.value[2:],
     )
     assert identity.person.name == "Ada Bauer"
+    assert (identity.connection.rated_w, identity.connection.cluster) == (9_000, 7)
 
 
 def test_issue_for_a_key_made_on_the_meter_and_its_renewal(folder: Path, tmp_path: Path) -> None:

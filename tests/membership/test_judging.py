@@ -14,7 +14,7 @@ from p2penergy.membership.certificates import DeviceCertificate
 from p2penergy.membership.errors import CertificateRefused, RefusalCode, SealRefused
 from p2penergy.membership.judging import judge, open_and_judge
 from p2penergy.membership.keys import DeviceKey
-from p2penergy.membership.profile import Person
+from p2penergy.membership.profile import Connection, Person
 from p2penergy.membership.sealed_identity import Binding, Certificates, seal_to_all
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -86,6 +86,14 @@ def test_either_is_outside_its_time(at: datetime, code: RefusalCode) -> None:
 )
 def test_identity_device_and_request_must_agree(certificates: Certificates, binding: Binding) -> None:
     assert code_of(certificates, binding) is RefusalCode.MISMATCH
+
+
+def test_a_request_to_join_names_the_certified_connection() -> None:
+    how = (GENUINE, BINDING, AUTHORITY.certificate, NOW, frozenset[int]())
+    assert judge(*how, Connection()).connection == Connection()
+    with pytest.raises(CertificateRefused) as caught:
+        judge(*how, Connection(rated_w=30_001))
+    assert caught.value.code is RefusalCode.MISMATCH
 
 
 def test_both_must_be_the_authoritys_and_of_their_kind() -> None:

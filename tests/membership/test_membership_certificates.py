@@ -36,7 +36,7 @@ from p2penergy.membership.certificates import (
 from p2penergy.membership.errors import CertificateRefused, RefusalCode
 from p2penergy.membership.issuing import Validity
 from p2penergy.membership.keys import DeviceKey
-from p2penergy.membership.profile import Person
+from p2penergy.membership.profile import Connection, Person
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 YEAR = timedelta(days=365)
@@ -108,11 +108,15 @@ class Craft:
         return der_of(certificate)
 
 
+METER = (profile.octet_string_extension(profile.OID_METER_PSEUDONYM, PSEUDONYM), False)
+CONNECTION = (profile.octet_string_extension(profile.OID_CONNECTION, Connection(9_000, 3).to_bytes()), False)
+
+
 def craft_identity(**changes: Any) -> Craft:
     fields: dict[str, Any] = {
         "subject": profile.identity_subject(PERSON, "1ESY 116-0123"),
         "purposes": profile.IDENTITY_PURPOSES,
-        "more": ((profile.octet_string_extension(profile.OID_METER_PSEUDONYM, PSEUDONYM), False),),
+        "more": (METER, CONNECTION),
     }
     return Craft(**(fields | changes))
 
@@ -362,8 +366,9 @@ class TestIdentity:
             person=PERSON,
             meter_serial="1ESY 116-0123",
             meter_pseudonym=PSEUDONYM,
+            connection=Connection(9_000, 3),
         )
-        identity = judge_identity(der)
+        identity = judge_identity(der, connection=Connection(9_000, 3))
         assert identity.person == PERSON
         assert identity.meter_serial == "1ESY 116-0123"
         assert identity.serial == 9
@@ -383,7 +388,18 @@ class TestIdentity:
         short = profile.octet_string_extension(profile.OID_METER_PSEUDONYM, PSEUDONYM[:31])
         no_der = x509.UnrecognizedExtension(profile.OID_METER_PSEUDONYM, b"\x05\x20" + PSEUDONYM)
         for more in ((), ((short, False),), ((no_der, False),)):
-            refused_identity(craft_identity(more=more).der(), RefusalCode.WRONG_CONTENT)
+            refused_identity(craft_identity(more=(*more, CONNECTION)).der(), RefusalCode.WRONG_CONTENT)
+
+    def test_no_or_malformed_connection(self) -> None:
+        for content in (b"", bytes(7), bytes(8)):
+            wrong = profile.octet_string_extension(profile.OID_CONNECTION, content)
+            refused_identity(craft_identity(more=(METER, (wrong, False))).der(), RefusalCode.WRONG_CONTENT)
+        refused_identity(craft_identity(more=(METER,)).der(), RefusalCode.WRONG_CONTENT)
+
+    @pytest.mark.parametrize("claimed", [Connection(9_001, 3), Connection(9_000, 4)])
+    def test_another_connection_in_the_request(self, claimed: Connection) -> None:
+        assert judge_identity(craft_identity().der()).connection == Connection(9_000, 3)
+        refused_identity(craft_identity().der(), RefusalCode.MISMATCH, connection=claimed)
 
     def test_a_device_certificate_is_no_identity(self) -> None:
         refused_identity(GENUINE, RefusalCode.WRONG_KEY_USAGE)

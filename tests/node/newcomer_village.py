@@ -18,7 +18,7 @@ from p2penergy.membership.certificates import DeviceCertificate, IdentityCertifi
 from p2penergy.membership.identifying import identifier
 from p2penergy.membership.keys import DeviceKey
 from p2penergy.membership.profile import Person
-from p2penergy.newcomers.joining import Applicant, Application, Connection
+from p2penergy.newcomers.joining import Applicant, Application
 from p2penergy.peers import guest_of
 from p2penergy.signing import EcdsaChecker, EcdsaSigner
 from transport import TcpMesh, TlsIdentity
@@ -95,8 +95,8 @@ async def apply(
                 client,
                 village.community.genesis,
                 who.applicant,
-                None if renews else Connection(rated_w=9_000, cluster=1),
                 lambda step, figures: who.told.append((step, figures)),
+                renews=renews,
             )
             return await application.decided()
     finally:
