@@ -131,6 +131,15 @@ def test_a_relayed_seal_is_judged_and_not_passed_on(tmp_path: Path) -> None:
     assert bench.verdicts[0] == bench.verdicts[1]
 
 
+@pytest.mark.parametrize("claimed", [{"rated_w": 29_999}, {"rated_w": 0}, {"cluster": 1}])
+def test_another_connection_than_the_certified_one_is_refused(
+    tmp_path: Path, claimed: dict[str, int]
+) -> None:
+    bench = Bench(tmp_path)
+    bench.desk.on_sealed(WHO, a_request(**claimed))
+    assert [verdict.code for verdict in bench.verdicts] == [VerdictCode.MISMATCH]
+
+
 def test_somebody_elses_seal_alone_is_no_reason_for_a_verdict(tmp_path: Path) -> None:
     bench, message = Bench(tmp_path), a_request()
     theirs = tuple(seal for seal in message.seals if seal.verifier == OTHERS[0])
