@@ -6,7 +6,9 @@ and the testnets of `p2penergy testnet`. Never here: processes, trades, what a h
 and nobody had to verify them.
 """
 
+import itertools
 import os
+import random
 import socket
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -27,6 +29,8 @@ from transport import TlsIdentity
 WALLET_NANO = 100 * 10**9
 """What every household starts with: 100 of the currency."""
 HOST = "127.0.0.1"
+FREE_PORTS = range(20_000, 32_000)
+"""Where validators of one machine listen; below the ports that Linux gives to whoever dials."""
 
 
 class FoundingError(Exception):
@@ -208,24 +212,35 @@ def _on_loopback(plan: Plan, names: Sequence[str]) -> list[Site]:
 
 
 def _ports(plan: Plan) -> list[int]:
-    wanted = [0] * plan.validators
-    if plan.base_port is not None:
-        wanted = [plan.base_port + i for i in range(plan.validators)]
-    # All are held until all are known, so that the system gives out different ones.
-    held: list[socket.socket] = []
-    try:
-        for port in wanted:
-            one = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            held.append(one)
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                one.bind((HOST, port))
-            except OSError as error:
-                reason = os.strerror(error.errno or 0).lower()
-                raise FoundingError(
-                    f"port {port} of {HOST} can't be used ({reason}): choose another base port"
-                ) from None
-        return [one.getsockname()[1] for one in held]
-    finally:
-        for one in held:
-            one.close()
+    if plan.base_port is None:
+        return _free_ports(plan.validators)
+    wanted = [plan.base_port + i for i in range(plan.validators)]
+    for port in wanted:
+        reason = _fault(port)
+        if reason is not None:
+            raise FoundingError(f"port {port} of {HOST} can't be used ({reason}): choose another base port")
+    return wanted
+
+
+def _free_ports(count: int) -> list[int]:
+    """Different ports that nobody uses now.
+
+    Not those that the system gives to whoever dials: a validator that dials before another listens would
+    otherwise take its port now and then.
+    """
+    candidates = random.SystemRandom().sample(FREE_PORTS, len(FREE_PORTS))
+    found = list(itertools.islice((port for port in candidates if _fault(port) is None), count))
+    if len(found) < count:
+        raise FoundingError(f"{HOST} has no {count} free ports from {FREE_PORTS[0]} to {FREE_PORTS[-1]}")
+    return found
+
+
+def _fault(port: int) -> str | None:
+    """Why nobody could listen on a port; None: somebody could."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind((HOST, port))
+        except OSError as error:
+            return os.strerror(error.errno or 0).lower()
+    return None

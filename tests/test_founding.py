@@ -77,6 +77,18 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
             found(a_plan(base_port=port, validators=1), tmp_path)
 
 
+def test_ports_are_free_different_and_none_that_dialling_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        free = founding._free_ports(3)
+        monkeypatch.setattr(founding, "FREE_PORTS", range(taken.getsockname()[1], taken.getsockname()[1] + 1))
+        with pytest.raises(FoundingError, match=r"127\.0\.0\.1 has no 1 free ports"):
+            found(a_plan(validators=1), tmp_path)
+    assert len(set(free)) == 3
+    assert max(free) < 32_768
+
+
 def test_a_key_is_never_overwritten(tmp_path: Path) -> None:
     community = found(a_plan(), tmp_path)
     before = (tmp_path / "A" / homes.KEY_FILE).read_bytes()
