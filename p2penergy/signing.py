@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
 from typing import Generic, Protocol, TypeVar
 
 from cryptography.exceptions import InvalidSignature
@@ -38,9 +39,8 @@ from p2penergy.messages import (
 
 SIGNATURE_BYTES = 64
 PUBLIC_KEY_BYTES = 33
-CACHE_SIGNATURES_MAX = 200_000
-CACHE_BYTES_MAX = 64 * 1024 * 1024
-"""Signed bytes that the cache holds at most: a few large messages must not fill the memory."""
+CACHE_SIGNATURES_MAX = 100_000
+"""Remembered at most, in some 20 MB: both of every contract in a full pool, and room for votes."""
 CACHE_KEYS_MAX = 20_000
 
 _ALGORITHM = ec.ECDSA(hashes.SHA256())
@@ -139,41 +139,45 @@ def verify_signature(item: SignatureItem) -> bool:
 class EcdsaChecker:
     """Checks signatures and remembers the good ones, oldest forgotten first.
 
-    Bad ones are not remembered: they would let an attacker push good ones out for free.
+    Bad ones are not remembered: they would let an attacker push good ones out for free. A hash stands for
+    each: the bytes themselves would take five times the memory, and as much as somebody likes to sign.
     """
 
-    def __init__(
-        self, cache_signatures_max: int = CACHE_SIGNATURES_MAX, cache_bytes_max: int = CACHE_BYTES_MAX
-    ) -> None:
+    def __init__(self, cache_signatures_max: int = CACHE_SIGNATURES_MAX) -> None:
         # Not a plain dict: finding its oldest key takes longer the more older ones were deleted.
-        self._known: OrderedDict[SignatureItem, None] = OrderedDict()
-        self._known_bytes = 0
+        self._known: OrderedDict[bytes, None] = OrderedDict()
         self._cache_signatures_max = cache_signatures_max
-        self._cache_bytes_max = cache_bytes_max
 
     def check(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
         """Whether the key signed the message; from memory where it was seen before."""
         item = (public_key, message, signature)
-        if item in self._known:
+        name = _fingerprint(item)
+        if name in self._known:
             return True
         if not verify_signature(item):
             return False
-        self.remember(item)
+        self._note(name)
         return True
 
     def knows(self, item: SignatureItem) -> bool:
         """Whether `item` was found good before."""
-        return item in self._known
+        return _fingerprint(item) in self._known
 
     def remember(self, item: SignatureItem) -> None:
         """Take note of a signature found good elsewhere (by the verifier's threads)."""
-        if item in self._known:
-            return
-        self._known[item] = None
-        self._known_bytes += len(item[1])
-        while len(self._known) > self._cache_signatures_max or self._known_bytes > self._cache_bytes_max:
-            (_, message, _), _ = self._known.popitem(last=False)
-            self._known_bytes -= len(message)
+        self._note(_fingerprint(item))
+
+    def _note(self, name: bytes) -> None:
+        self._known[name] = None
+        if len(self._known) > self._cache_signatures_max:
+            self._known.popitem(last=False)
+
+
+def _fingerprint(item: SignatureItem) -> bytes:
+    public_key, message, signature = item
+    # With their lengths: no other key and signature give the same bytes.
+    lengths = b"%d,%d:" % (len(public_key), len(signature))
+    return sha256(lengths + public_key + signature + message).digest()
 
 
 class RefusedSignatureError(Exception):

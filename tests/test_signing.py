@@ -220,18 +220,25 @@ def test_remembering_the_same_again_pushes_nothing_out() -> None:
     assert checker.knows(second)
 
 
-def test_the_cache_is_bounded_in_bytes_too() -> None:
-    checker = EcdsaChecker(cache_signatures_max=1000, cache_bytes_max=1000)
-    made = [item(b"%d" % i * 300) for i in range(5)]
-    for one in made:
-        checker.remember(one)
-        checker.remember(one)
-    assert [checker.knows(one) for one in made] == [False, False, True, True, True]
-    checker.remember(item(b"x" * 1001))
-    assert not any(checker.knows(one) for one in made)
-    for one in made[:3]:
-        checker.remember(one)
-    assert all(checker.knows(one) for one in made[:3])
+def test_what_is_remembered_is_this_key_message_and_signature() -> None:
+    checker = EcdsaChecker()
+    key, message, signature = item()
+    assert checker.check(key, message, signature)
+    others = [
+        (key[:-1], message, key[-1:] + signature),
+        (key + signature[:1], message, signature[1:]),
+        (key, signature[-1:] + message, signature[:-1]),
+        (key, message[1:], signature + message[:1]),
+    ]
+    for other in others:
+        assert not checker.knows(other)
+        assert not checker.check(*other)
+
+
+def test_large_messages_take_no_more_memory_than_small_ones() -> None:
+    checker = EcdsaChecker()
+    checker.remember(item(b"x" * 1_000_000))
+    assert all(len(name) == 32 for name in checker._known)
 
 
 # ---- messages -------------------------------------------------------------------------------------

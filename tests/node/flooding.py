@@ -57,7 +57,6 @@ def held_by(running: Running) -> list[Held]:
         Held("urgent_signatures", len(node.verifier._urgent), verifier.WAITING_SIGNATURES_MAX),
         Held("other_signatures", len(node.verifier._waiting), verifier.WAITING_SIGNATURES_MAX),
         Held("good_signatures", len(node.verifier.checker._known), signing.CACHE_SIGNATURES_MAX),
-        Held("good_signatures_bytes", node.verifier.checker._known_bytes, signing.CACHE_BYTES_MAX),
         Held("allowances", len(node.inbox._allowances), rate.PARTICIPANTS_REMEMBERED_MAX),
         Held("questions", len(node.turns), turns.WAITING_MAX),
         Held("questions_bytes", node.turns._waiting_bytes, turns.WAITING_BYTES_MAX),
