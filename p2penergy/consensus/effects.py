@@ -170,3 +170,5 @@ class Restored:
     prepared: PreparedRecord | None = None
     amnesia_slot: int | None = None
     """Slot at start when the vote store was lost (CONSENSUS section 6); None otherwise."""
+    proposed_slots: tuple[int, ...] = ()
+    """Start slots beyond the tip's of own proposals at decided heights, ascending: they are used up."""

@@ -9,7 +9,6 @@ from p2penergy.blocks import InvalidBlockError
 from p2penergy.consensus import justify
 from p2penergy.consensus.effects import EVERYBODY, BlockRecord, PreparedRecord, Restored, VoteRecord
 from p2penergy.consensus.errors import InvariantError, RefusedError
-from p2penergy.consensus.schedule import slot_at
 from p2penergy.consensus.votes import kind_of
 from p2penergy.consensus.work import Work
 from p2penergy.messages import (
@@ -32,6 +31,7 @@ def restore(work: Work, restored: Restored) -> None:
         InvariantError: the store holds what this node can't have written.
     """
     instance = work.instance
+    work.proposed_slots.extend(restored.proposed_slots)
     if restored.prepared is not None:
         _restore_prepared(work, restored.prepared)
     for record in restored.blocks:
@@ -102,10 +102,6 @@ def _restore_prepared(work: Work, record: PreparedRecord) -> None:
 
 def send_again(work: Work) -> None:
     """Send the identical stored bytes; the VIEW-CHANGE follows, if its view is still the clock's."""
-    instance = work.instance
-    if work.chain.tip is not None:
-        # The height below may have seen a proposal of ours in this very slot; its votes are gone.
-        work.proposed_slots.append(slot_at(work.timing, work.now_ms))
-    for vote in instance.signed.all():
+    for vote in work.instance.signed.all():
         if not isinstance(vote, ViewChange):
             work.send(vote, EVERYBODY)

@@ -92,14 +92,21 @@ class Disk:
     def restored(self) -> Restored:
         """What a node gets back at start."""
         height = len(self.decided) + 1
+        tip = self.tip()
         return Restored(
-            tip=self.tip(),
+            tip=tip,
             view=self._views.get(height),
             votes=tuple(self._votes.get(height, ())),
             blocks=tuple(self._blocks.get(height, ())),
             prepared=self._prepared.get(height),
             amnesia_slot=self.amnesia_slot,
+            proposed_slots=() if tip is None else self._proposed_slots(tip[0].header.slot),
         )
+
+    def _proposed_slots(self, slot: int) -> tuple[int, ...]:
+        decided = (self._votes.get(height, ()) for height in range(1, len(self.decided) + 1))
+        slots = {vote.slot for votes in decided for vote in votes if vote.kind is VoteKind.PRE_PREPARE}
+        return tuple(sorted(each for each in slots if each > slot))
 
 
 class StoredDisk(Disk):

@@ -336,14 +336,30 @@ def _restored(connection: sqlite3.Connection) -> Restored:
     slot = int(amnesia) if amnesia is not None and amnesia.isdecimal() else None
     if about != about_rows(bytes.fromhex(about.get("chain_id", "")), slot):
         raise corrupt("about", "all rows", "they do not fit their checksum")
+    decided = _decoded_tip(connection, tip) if tip else None
     return Restored(
-        tip=_decoded_tip(connection, tip) if tip else None,
+        tip=decided,
         view=None if view is None else view[1],
         votes=tuple(_votes(connection, height)),
         blocks=tuple(BlockRecord(*row[:3]) for row in blocks),
         prepared=None if prepared is None else PreparedRecord(*prepared[:4]),
         amnesia_slot=slot,
+        proposed_slots=() if decided is None else _proposed_slots(connection, tip, decided[0].header.slot),
     )
+
+
+def _proposed_slots(connection: sqlite3.Connection, tip: int, slot: int) -> tuple[int, ...]:
+    """Start slots after `slot` of own proposals up to `tip`: a block proposed again keeps its own slot."""
+    rows = connection.execute(
+        "SELECT kind, height, view, slot, digest, message, checksum FROM votes"
+        " WHERE height <= ? AND kind = ? AND slot > ?",
+        (tip, int(VoteKind.PRE_PREPARE), slot),
+    )
+    found = set()
+    for row in rows:
+        _check("votes", f"height {row[1]!r}, kind {row[0]!r}, view {row[2]!r}", row)
+        found.add(int(row[3]))
+    return tuple(sorted(found))
 
 
 def _decoded_tip(connection: sqlite3.Connection, tip: int) -> tuple[Block, Certificate]:

@@ -261,7 +261,12 @@ class Store:
             blocks=tuple(block for block in self.blocks.values() if block.height == height),
             prepared=self.prepared if self.prepared and self.prepared.height == height else None,
             amnesia_slot=self.amnesia_slot,
+            proposed_slots=self._proposed_slots(0 if tip is None else tip[0].header.slot),
         )
+
+    def _proposed_slots(self, slot: int) -> tuple[int, ...]:
+        known = (v for v in self.votes.values() if v.kind is VoteKind.PRE_PREPARE)
+        return tuple(sorted({v.slot for v in known if v.height <= len(self.decided) and v.slot > slot}))
 
 
 class Node:

@@ -130,15 +130,20 @@ def test_a_restarted_node_asks_where_the_others_are() -> None:
     assert [status.height for status in bench.sent(Status)] == [1]
 
 
-def test_no_fresh_proposal_in_the_slot_of_a_restart() -> None:
+@pytest.mark.parametrize("used", [True, False])
+def test_a_slot_used_for_a_decided_height_stays_used_over_a_restart(used: bool) -> None:
+    """A block proposed again keeps its slot, so that the next height may begin in one that was used."""
     bench = Bench(leads=2).at(1)
     bench.decide(1)
     leads = next(view for view in range(2, 6) if bench.leader(view) == bench.me)
+    if used:
+        again = VoteRecord(VoteKind.PRE_PREPARE, 1, leads, leads, b"d" * 32, b"proposed again")
+        bench.node.store.votes[VoteKind.PRE_PREPARE, 1, leads] = again
     bench.network.now_ms = bench.network.slot_ms(leads) + 5
     bench.restart()
     bench.node.submit(b"tx")
     bench.deliver(*(bench.view_change(member, leads) for member in bench.others))
-    assert not bench.sent(PrePrepare)
+    assert bool(bench.sent(PrePrepare)) is not used
 
 
 def test_a_damaged_or_foreign_vote_in_the_store_halts_the_node() -> None:

@@ -1,4 +1,4 @@
-"""Seeds of campaigns that a judge stopped; each names what was wrong, here with the judge itself."""
+"""Seeds of campaigns that a judge stopped; each names what was wrong: mostly the judge itself."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ FOUND = [
     (271327, 6),
     # A start sends a view's VIEW-CHANGE again after that same view's COMMIT: it hides nothing.
     (142338, 7),
+    # The core's: a clock a slot behind, and a restart between two proposals in one start slot.
+    (491828, 7),
 ]
 
 

@@ -110,6 +110,7 @@ def test_everything_signed_above_the_tip_comes_back(path: Path) -> None:
     assert list(restored.votes) == [each for each in signed_at(4) if isinstance(each, type(vote(1, 1)))]
     assert list(restored.blocks) == [signed_at(4)[3]]
     assert restored.prepared == prepared
+    assert restored.proposed_slots == (4, 5, 6), "of heights 1 to 3; that of the tip's block is 3"
     assert store.votes(2) == [each for each in signed_at(2) if isinstance(each, type(vote(1, 1)))]
     store.close()
 
