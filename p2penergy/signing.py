@@ -6,7 +6,6 @@ sockets, rules. Owns the invariant that the consensus core sees no message, oute
 signatures were not checked. Implements CONSENSUS section 1.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -39,8 +38,8 @@ from p2penergy.messages import (
 
 SIGNATURE_BYTES = 64
 PUBLIC_KEY_BYTES = 33
-CACHE_SIGNATURES_MAX = 100_000
-"""Remembered at most, in some 20 MB: both of every contract in a full pool, and room for votes."""
+CACHE_SIGNATURES_MAX = 180_000
+"""Remembered at most, in some 20 MB; at least half: both of every contract in a full pool, and votes."""
 CACHE_KEYS_MAX = 20_000
 
 _ALGORITHM = ec.ECDSA(hashes.SHA256())
@@ -137,22 +136,25 @@ def verify_signature(item: SignatureItem) -> bool:
 
 
 class EcdsaChecker:
-    """Checks signatures and remembers the good ones, oldest forgotten first.
+    """Checks signatures and remembers the good ones, the older half forgotten at once.
 
     Bad ones are not remembered: they would let an attacker push good ones out for free. A hash stands for
     each: the bytes themselves would take five times the memory, and as much as somebody likes to sign.
     """
 
     def __init__(self, cache_signatures_max: int = CACHE_SIGNATURES_MAX) -> None:
-        # Not a plain dict: finding its oldest key takes longer the more older ones were deleted.
-        self._known: OrderedDict[bytes, None] = OrderedDict()
-        self._cache_signatures_max = cache_signatures_max
+        self._younger: set[bytes] = set()
+        self._older: set[bytes] = set()
+        self._half_max = max(cache_signatures_max // 2, 1)
+
+    def __len__(self) -> int:
+        return len(self._younger) + len(self._older)
 
     def check(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
         """Whether the key signed the message; from memory where it was seen before."""
         item = (public_key, message, signature)
         name = _fingerprint(item)
-        if name in self._known:
+        if name in self._younger or name in self._older:
             return True
         if not verify_signature(item):
             return False
@@ -161,16 +163,19 @@ class EcdsaChecker:
 
     def knows(self, item: SignatureItem) -> bool:
         """Whether `item` was found good before."""
-        return _fingerprint(item) in self._known
+        name = _fingerprint(item)
+        return name in self._younger or name in self._older
 
     def remember(self, item: SignatureItem) -> None:
         """Take note of a signature found good elsewhere (by the verifier's threads)."""
         self._note(_fingerprint(item))
 
     def _note(self, name: bytes) -> None:
-        self._known[name] = None
-        if len(self._known) > self._cache_signatures_max:
-            self._known.popitem(last=False)
+        if name in self._older:
+            return
+        self._younger.add(name)
+        if len(self._younger) >= self._half_max:
+            self._younger, self._older = set(), self._younger
 
 
 def _fingerprint(item: SignatureItem) -> bytes:

@@ -194,12 +194,15 @@ def test_what_is_known_of_one_signature_says_nothing_of_the_next() -> None:
     assert not checker.check(key, message, signature[:-1])
 
 
-def test_the_oldest_is_forgotten_first() -> None:
-    checker = EcdsaChecker(cache_signatures_max=3)
-    made = [item(b"%d" % i) for i in range(5)]
-    for one in made:
+def test_the_older_half_is_forgotten_at_once() -> None:
+    checker = EcdsaChecker(cache_signatures_max=4)
+    made = [item(b"%d" % i) for i in range(7)]
+    for number, one in enumerate(made, 1):
         checker.remember(one)
-    assert [checker.knows(one) for one in made] == [False, False, True, True, True]
+        assert len(checker) <= 4
+        # The last half at least is always there.
+        assert all(checker.knows(recent) for recent in made[:number][-2:])
+    assert [checker.knows(one) for one in made] == [False] * 4 + [True] * 3
 
 
 def test_bad_signatures_push_no_good_one_out() -> None:
@@ -212,9 +215,9 @@ def test_bad_signatures_push_no_good_one_out() -> None:
 
 
 def test_remembering_the_same_again_pushes_nothing_out() -> None:
-    checker = EcdsaChecker(cache_signatures_max=2)
+    checker = EcdsaChecker(cache_signatures_max=6)
     first, second = item(b"1"), item(b"2")
-    for one in (first, second, second, first, second):
+    for one in (first, second, second, first, second, first):
         checker.remember(one)
     assert checker.knows(first)
     assert checker.knows(second)
@@ -238,7 +241,7 @@ def test_what_is_remembered_is_this_key_message_and_signature() -> None:
 def test_large_messages_take_no_more_memory_than_small_ones() -> None:
     checker = EcdsaChecker()
     checker.remember(item(b"x" * 1_000_000))
-    assert all(len(name) == 32 for name in checker._known)
+    assert all(len(name) == 32 for name in checker._younger)
 
 
 # ---- messages -------------------------------------------------------------------------------------
