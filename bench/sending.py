@@ -8,7 +8,8 @@ or not earlier ones were answered.
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -19,6 +20,18 @@ from p2penergy.client import Client, ClientError, Result
 TICK_S_MIN = 0.001
 """Requests that are due within a tick share a wake-up, and a frame."""
 NEVER = -1
+
+
+class LoadClient(Client):
+    """A client that lets its generator send what is due after every frame, not after a burst of them."""
+
+    between: Callable[[], None] | None = None
+
+    def on_frame(self, peer: bytes, payload: bytes) -> None:
+        """See `Client`."""
+        super().on_frame(peer, payload)
+        if self.between is not None:
+            self.between()
 
 
 @dataclass(slots=True)
@@ -36,11 +49,15 @@ class _Ask:
 class Sending:
     """A run of several clients; made anew for each run."""
 
-    clients: Sequence[Client]
+    clients: Sequence[LoadClient]
     workload: Workload
     start_s: float
     """On `time.monotonic`, which all processes of one machine share."""
     asks: list[_Ask] = field(default_factory=list)
+    _moments: Sequence[float] = ()
+    _requests: Sequence[tuple[int, Signed]] = ()
+    _due: int = 0
+    """How many were sent."""
     _open: int = 0
     _drained: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -49,16 +66,18 @@ class Sending:
     ) -> None:
         """Send `requests[i]` (submitter, signed) at `moments[i]`; then wait `drain_s` at most for answers."""
         self.asks = [_Ask(moment) for moment in moments]
-        due = 0
-        while due < len(moments):
-            now_s = time.monotonic() - self.start_s
-            first = due
-            while due < len(moments) and moments[due] <= now_s:
-                due += 1
-            self._send(range(first, due), requests)
-            if due < len(moments):
-                wait_s = moments[due] - (time.monotonic() - self.start_s)
-                await asyncio.sleep(max(wait_s, TICK_S_MIN))
+        self._moments, self._requests, self._due = moments, requests, 0
+        for client in self.clients:
+            client.between = self._send_due
+        try:
+            while self._due < len(moments):
+                self._send_due()
+                if self._due < len(moments):
+                    wait_s = moments[self._due] - (time.monotonic() - self.start_s)
+                    await asyncio.sleep(max(wait_s, TICK_S_MIN))
+        finally:
+            for client in self.clients:
+                client.between = None
         if self._open:
             # It may have been set in between, when all that was sent until then was answered.
             self._drained.clear()
@@ -69,13 +88,16 @@ class Sending:
         """What became of every request, in order of intended time."""
         return [self._sample(ask) for ask in self.asks]
 
-    def _send(self, due: range, requests: Sequence[tuple[int, Signed]]) -> None:
+    def _send_due(self) -> None:
+        """Send all whose moment has come."""
+        first, now_s = self._due, time.monotonic() - self.start_s
+        self._due = bisect_right(self._moments, now_s, first)
         by_client: dict[int, list[int]] = {}
-        for index in due:
-            by_client.setdefault(requests[index][0], []).append(index)
+        for index in range(first, self._due):
+            by_client.setdefault(self._requests[index][0], []).append(index)
         for submitter, indices in by_client.items():
             sent_s = time.monotonic() - self.start_s
-            futures = self.clients[submitter].submit([requests[index][1] for index in indices])
+            futures = self.clients[submitter].submit([self._requests[index][1] for index in indices])
             self._open += len(futures)
             for index, future in zip(indices, futures, strict=True):
                 self.asks[index].sent_s = sent_s
