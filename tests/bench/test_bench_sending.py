@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bench.sending import NEVER, Sending
 from bench.workloads import Signed, Workload
@@ -15,6 +15,7 @@ class FakeClient:
     def __init__(self) -> None:
         self.futures: dict[bytes, asyncio.Future[Result]] = {}
         self.submitted = asyncio.Event()
+        self.between: Callable[[], None] | None = None
 
     def submit(self, transactions: Sequence[Signed]) -> list[asyncio.Future[Result]]:
         made = [asyncio.get_running_loop().create_future() for _ in transactions]
@@ -84,3 +85,18 @@ async def test_what_becomes_of_a_request_is_told_apart() -> None:
     samples = run.samples()
     assert [sample.outcome for sample in samples] == ["accepted", "declined", "refused", "lost"]
     assert [sample.done_us == NEVER for sample in samples] == [False, False, True, True]
+
+
+async def test_what_is_due_goes_out_between_two_frames_of_a_burst() -> None:
+    """The loop is not free before the whole burst is handled; the sender's own wake-up comes after it."""
+    client = FakeClient()
+    run = sending(client)
+    working = asyncio.ensure_future(run.run([0.0, 0.005], [request(0), request(1)], drain_s=60))
+    (await client.has(b"0")).set_result(result())
+    assert client.between is not None
+    while b"1" not in client.futures:
+        client.between()
+    client.futures[b"1"].set_result(result())
+    await working
+    assert client.between is None
+    assert [sample.outcome for sample in run.samples()] == ["accepted", "accepted"]
