@@ -136,7 +136,7 @@ class Village:
             self.authority.public_key.hex(),
         )
         self.chain_id = self.genesis.chain_id
-        self.checker = checker or QuickChecker()
+        self.checker = QuickChecker() if checker is None else checker
         self.ledger = Ledger(self.genesis, self.checker)
         self._nonce = 0
 

@@ -56,7 +56,7 @@ def held_by(running: Running) -> list[Held]:
         Held("steps_waiting", node.outbox.waiting, outbox.WAITING_EFFECTS_MAX),
         Held("urgent_signatures", len(node.verifier._urgent), verifier.WAITING_SIGNATURES_MAX),
         Held("other_signatures", len(node.verifier._waiting), verifier.WAITING_SIGNATURES_MAX),
-        Held("good_signatures", len(node.verifier.checker), signing.CACHE_SIGNATURES_MAX),
+        Held("good_signatures", node.verifier.checker.remembered, signing.CACHE_SIGNATURES_MAX),
         Held("allowances", len(node.inbox._allowances), rate.PARTICIPANTS_REMEMBERED_MAX),
         Held("questions", len(node.turns), turns.WAITING_MAX),
         Held("questions_bytes", node.turns._waiting_bytes, turns.WAITING_BYTES_MAX),
