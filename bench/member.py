@@ -17,6 +17,7 @@ from bench.tracing import TRACE_FILE, TracingMesh
 from p2penergy import home as homes
 from p2penergy import logs, loops
 from p2penergy.cli.start import serve
+from p2penergy.collector import spare_collector
 from p2penergy.home import Home
 from p2penergy.node import Node, OpenApplication, make_mesh
 from p2penergy.opening import open_ledger
@@ -98,6 +99,7 @@ def main(path: Path, until_stdin_closes: bool) -> None:
     logs.switch_on(home.config.log.level, home.config.log.format)
     store = Store.open(home.ledger_path, home.genesis.chain_id)
     with closing(store):
+        spare_collector()
         loops.run(run(home, store, profile))
 
 

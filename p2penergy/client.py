@@ -12,7 +12,6 @@ from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from hashlib import sha256
 from typing import Any, TypeVar, cast
 
 from p2penergy.digests import TAG_REPLY, digest, merkle_path_leads_to
@@ -21,7 +20,6 @@ from p2penergy.genesis import Genesis
 from p2penergy.light import Light, UnknownCommitteeError
 from p2penergy.messages import (
     QUERY_BYTES_MAX,
-    REQUEST_TRANSACTIONS_MAX,
     TRANSACTION_BYTES_MAX,
     Answer,
     CommitteesRequest,
@@ -30,16 +28,19 @@ from p2penergy.messages import (
     HeadersResponse,
     MalformedMessageError,
     Message,
+    ProvenReceipt,
     Query,
     Refused,
     Reply,
-    Request,
     SealedRequest,
     decode_message,
     encode,
 )
+from p2penergy.peers import participant_of
 from p2penergy.proofs import ProofError, check_proof, decode_proof
 from p2penergy.questions import TIP, decode_tip
+from p2penergy.request_frames import request_frames
+from p2penergy.request_relay import preference
 from p2penergy.signing import RefusedSignatureError, SignatureChecker, check_message
 from transport import Mesh
 
@@ -52,8 +53,6 @@ CLAIMS_MAX = OPEN_REQUESTS_MAX + 10_000
 so that a liar can't push out what the others say."""
 SETTLED_MAX = CLAIMS_MAX
 """Receipts already handed out, remembered so that late replies are no second notice."""
-REQUEST_BYTES_MAX = 1024 * 1024
-"""Transactions that share one frame."""
 RESEND_MS = 2_000
 ASK_S_MAX = 5
 """For one node's answer about headers or committees."""
@@ -423,12 +422,12 @@ class Client:
         # Connected ones only: a client must not wait for a validator that is down. Each client has an
         # order of its own, so that all clients together burden all validators alike.
         up = sorted(self._mesh.connected() & self.validators.keys(), key=self._preference)
-        for payload in _requests(transactions):
+        for payload in request_frames(transactions, relayed=False):
             for peer in up[:count]:
                 self._mesh.send(peer, payload)
 
     def _preference(self, validator: bytes) -> bytes:
-        return sha256(self._mesh.name + validator).digest()
+        return preference(participant_of(self._mesh.name), validator)
 
     @contextlib.asynccontextmanager
     async def _ask_all(
@@ -475,11 +474,14 @@ class Client:
         try:
             if reply.sender != peer:
                 raise RefusedSignatureError("wrong_sender", "a reply in another's name")
+            news = [proven for proven in reply.receipts if self._is_news(reply, proven)]
+            if not news:
+                return
             check_message(reply, raw, self._chain_id, self.validators.get, self._checker)
         except RefusedSignatureError:
             self.refused_replies += 1
             return
-        for proven in reply.receipts:
+        for proven in news:
             if not merkle_path_leads_to(
                 reply.receipts_root, proven.receipt, proven.index, reply.receipts_count, proven.path
             ):
@@ -488,9 +490,13 @@ class Client:
             result = Result(reply.height, reply.digest, proven.index, proven.receipt)
             self._count(result, reply.sender)
 
+    def _is_news(self, reply: Reply, proven: ProvenReceipt) -> bool:
+        # More members tell than are needed: what was handed out and nobody asks for again, needs no check.
+        claim = _claim(Result(reply.height, reply.digest, proven.index, proven.receipt))
+        return claim not in self._settled or self._transaction_of(proven.receipt) in self._open
+
     def _count(self, result: Result, sender: bytes) -> None:
-        place = (result.height.to_bytes(8, "big"), result.digest, result.index.to_bytes(8, "big"))
-        claim = digest(TAG_REPLY, *place, result.receipt)
+        claim = _claim(result)
         _remember(self._claims.setdefault(sender, OrderedDict()), claim, CLAIMS_MAX)
         known = self.validators
         if sum(claim in claims for who, claims in self._claims.items() if who in known) <= self.fault_limit:
@@ -515,23 +521,12 @@ class Client:
             open_request.fail(RefusedError(refused.code, refused.sentence))
 
 
+def _claim(result: Result) -> bytes:
+    place = (result.height.to_bytes(8, "big"), result.digest, result.index.to_bytes(8, "big"))
+    return digest(TAG_REPLY, *place, result.receipt)
+
+
 def _remember(known: OrderedDict[bytes, None], claim: bytes, known_max: int) -> None:
     known[claim] = None
     if len(known) > known_max:
         known.popitem(last=False)
-
-
-def _requests(transactions: Iterable[bytes]) -> Iterator[bytes]:
-    """The transactions as REQUESTs that fit the wire's limits."""
-    part: list[bytes] = []
-    part_bytes = 0
-    for transaction in transactions:
-        if len(part) == REQUEST_TRANSACTIONS_MAX or (
-            part and part_bytes + len(transaction) > REQUEST_BYTES_MAX
-        ):
-            yield encode(Request(tuple(part), relayed=False))
-            part, part_bytes = [], 0
-        part.append(transaction)
-        part_bytes += len(transaction)
-    if part:
-        yield encode(Request(tuple(part), relayed=False))

@@ -48,7 +48,7 @@ from p2penergy.newcomers.desk import Desk
 from p2penergy.newcomers.examiner import Examiner
 from p2penergy.opening import open_ledger
 from p2penergy.outbox import Outbox
-from p2penergy.pacing import Pacer
+from p2penergy.pacing import PACED_PERCENT, Pacer
 from p2penergy.peers import participant_of
 from p2penergy.registry import Registry
 from p2penergy.replies import Replies
@@ -132,13 +132,15 @@ class Node:
         )
         rules = home.genesis.consensus
         # Proposed as its slot begins, a full block is decided before the slot ends for everybody.
-        self.pacer = Pacer(settings.block_bytes_max, rules.alpha_ms - rules.eps_ms - rules.delta_ms)
+        slot_ms = rules.alpha_ms - rules.eps_ms - rules.delta_ms
+        self.pacer = Pacer(settings.block_bytes_max, slot_ms * PACED_PERCENT // 100)
         self.replica.proposal_bytes_max = self.pacer.limit_bytes
         nodes = frozenset(map(bytes.fromhex, home.config.peers))
         self.replies = Replies(home.signer, chain_id, mesh, store, nodes, self.ledger.concerned)
         self.coordinator = Coordinator(self.replica, home.genesis.consensus, self._perform, now_ms)
         self.outbox = Outbox(store, mesh, self._everybody, self._publish, self._halt)
         self.requests = Requests(
+            self._name,
             self.ledger,
             self.verifier,
             mesh,
@@ -268,6 +270,7 @@ class Node:
         self.outbox.stop()
         self.sessions.stop()
         self.turns.stop()
+        self.requests.stop()
         self.verifier.close()
         await self.mesh.stop()
         await self.snapshots.stop()

@@ -104,15 +104,18 @@ class Replies:
             for reply in block.replies(indices):
                 self._mesh.broadcast(links[party], encode(reply))
 
-    def answer_again(self, peer: bytes, transaction_id: bytes) -> bool:
+    def answer_again(self, peer: bytes, transaction_id: bytes, asked_height: int) -> bool:
         """Repeat the reply to a transaction decided long ago; False: it never was.
 
-        Whoever asks for too many different blocks at once gets no reply; it may ask again.
+        What was decided after this node's `asked_height`, when the peer asked, it was told by then. Whoever
+        asks for too many different blocks at once gets no reply; it may ask again.
         """
         found = self._store.transaction(transaction_id)
         if found is None:
             return False
         height, index = found
+        if height > asked_height:
+            return True
         block = self._told.get(height) or self._read(participant_of(peer), height)
         if block is not None:
             for reply in block.replies((index,)):

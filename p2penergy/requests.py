@@ -1,21 +1,36 @@
 """Clients' requests: into the pool once their signatures hold, and once on to the committee.
 
-Lives here: admission of transactions and their one relay. Never here: what a transaction means (the
-ledger's pool decides), replies. Owns the invariant that a transaction enters the pool only with a valid
-signature of its submitter. Implements CONSENSUS section 8 on the member's side.
+Lives here: admission of transactions, and relaying them when `request_relay` says so. Never here: what a
+transaction means (the ledger's pool decides), replies. Owns the invariant that a transaction enters the
+pool only with a valid signature of its submitter. Implements CONSENSUS section 8 on the member's side.
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 
 from p2penergy.application import NodeApplication
+from p2penergy.beat import Beat
 from p2penergy.ledger import PoolResult
 from p2penergy.messages import TEXT_CHARACTERS_MAX, Message, Refused, Request, encode
+from p2penergy.peers import participant_of
+from p2penergy.request_frames import request_frames
+from p2penergy.request_relay import RelayBook, turn_of
 from p2penergy.verifier import Verifier
+from p2penergy.waiting_requests import WaitingRequest, WaitingRequests
 from transport import Mesh
 
 RELAY_TRANSACTIONS_MAX = 2_000
+BEAT_S = 0.025
+"""What comes in this time under load is relayed together."""
+SLICE_S = 0.004
+"""Requests are looked at for so long at a time; then whatever else came has its turn, votes above all."""
+PENDING_ENOUGH = 1_000
+BLOCKS_ENOUGH = 4
+"""While so many transactions are pending, or as many as in so many blocks, no more are looked at."""
+LOOK_S = 0.05
+"""How often to look whose turn it is, while something waits for its turn."""
 
 
 class Requests:
@@ -23,15 +38,21 @@ class Requests:
 
     def __init__(
         self,
+        name: bytes,
         ledger: NodeApplication,
         verifier: Verifier,
         mesh: Mesh,
         committee: Callable[[], Iterable[bytes]],
         audience: Callable[[], Iterable[bytes]],
         pending: Callable[[], None],
-        answer_again: Callable[[bytes, bytes], bool],
+        answer_again: Callable[[bytes, bytes, int], bool],
     ) -> None:
-        """`committee` decides the next block; `audience` are both stages' committees of the next heights."""
+        """`name` is this node's own.
+
+        `committee` decides the next block, this node left out; `audience` are both stages' committees
+        of the next heights.
+        """
+        self._name = name
         self._ledger = ledger
         self._verifier = verifier
         self._mesh = mesh
@@ -39,14 +60,22 @@ class Requests:
         self._audience = audience
         self._pending = pending
         self._answer_again = answer_again
+        self._book = RelayBook()
+        self._look: asyncio.TimerHandle | None = None
         self._to_relay: list[bytes] = []
-        self._flush_due = False
+        self._waiting = WaitingRequests()
+        self._slice: asyncio.Handle | None = None
+        self._block_transactions = 0
+        self._beat = Beat(BEAT_S, self._flush)
         self._being_written: set[bytes] = set()
         self.refused: Counter[str] = Counter()
 
     def decided(self, transaction_ids: Iterable[bytes]) -> None:
         """These are decided, but not durable yet: their replies come when they are."""
-        self._being_written.update(transaction_ids)
+        decided = tuple(transaction_ids)
+        self._being_written.update(decided)
+        self._block_transactions = max(len(decided), self._block_transactions * 7 // 8)
+        self._go_on()
 
     def published(self, transaction_ids: Iterable[bytes]) -> None:
         """These are durable: whoever asks again is answered from the store."""
@@ -55,8 +84,33 @@ class Requests:
     def on_request(self, peer: bytes, message: Message) -> None:
         """A REQUEST from a client, or relayed by another member."""
         assert isinstance(message, Request)
+        from_member = message.relayed and peer in self._committee()
+        height = self._ledger.height
         for transaction in message.transactions:
-            self._consider(peer, transaction, message.relayed)
+            if from_member:
+                self._book.heard(transaction)
+                if self._waiting.heard(transaction):
+                    continue
+            if not self._waiting.put(WaitingRequest(peer, transaction, message.relayed, height)):
+                self.refused["overload"] += 1
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._slice is None and self._waiting and self._has_room():
+            self._slice = asyncio.get_running_loop().call_soon(self._look_at_some)
+
+    def _has_room(self) -> bool:
+        enough = max(PENDING_ENOUGH, BLOCKS_ENOUGH * self._block_transactions)
+        return len(self._ledger.pool) < enough
+
+    def _look_at_some(self) -> None:
+        end_s = time.monotonic() + SLICE_S
+        while self._waiting and self._has_room():
+            self._consider(self._waiting.take())
+            if time.monotonic() > end_s:
+                break
+        self._slice = None
+        self._go_on()
 
     def gossip(self, transactions: tuple[bytes, ...], peer: bytes | None) -> None:
         """Take transactions whose signatures hold, and pass all on, those taken before as well.
@@ -70,36 +124,47 @@ class Requests:
             if result.accepted or result.code == "pending":
                 told.append(transaction)
             elif peer is not None:
-                self._refuse(peer, transaction, False, result)
+                self._refuse(WaitingRequest(peer, transaction, False, self._ledger.height), result)
             else:
                 self.refused[result.code] += 1
+        for payload in request_frames(told, relayed=True):
+            self._mesh.broadcast(self._audience(), payload)
         if told:
-            self._mesh.broadcast(self._audience(), encode(Request(tuple(told), relayed=True)))
-            self._wake()
+            self._beat.ask()
 
     def submit(self, transaction: bytes) -> bool:
         """A transaction of this node itself, in and on to the committee; False when the pool refuses it."""
         result = self._ledger.pool.add(transaction)
         if result.accepted:
-            self._taken(transaction, relayed=False)
+            self._to_relay.append(transaction)
+            self._beat.ask()
         else:
             self.refused[result.code] += 1
         return result.accepted
 
-    def _consider(self, peer: bytes, transaction: bytes, relayed: bool) -> None:
+    def stop(self) -> None:
+        """What waits for its turn waits no more."""
+        self._waiting.clear()
+        self._beat.stop()
+        if self._look is not None:
+            self._look.cancel()
+
+    def _consider(self, request: WaitingRequest) -> None:
         # What needs no signature is refused before one is looked at.
-        if not self._ledger.pool.check(transaction).accepted:
-            self._admit(peer, transaction, relayed)
+        pool, transaction = self._ledger.pool, request.transaction
+        result = pool.check(transaction)
+        if not result.accepted:
+            self._refuse(request, result)
             return
-        items = self._ledger.pool.signature_items(transaction)
+        items = pool.signature_items(transaction)
         if not items:
-            self._admit(peer, transaction, relayed)
+            self._admit(request)
             return
         submitter, *others = items
 
         def checked(good: bool) -> None:
             if good:
-                self._admit(peer, transaction, relayed)
+                self._admit(request)
             else:
                 self.refused["bad_signature"] += 1
 
@@ -110,42 +175,51 @@ class Requests:
         if not self._verifier.submit([submitter], checked):
             self.refused["overload"] += 1
 
-    def _admit(self, peer: bytes, transaction: bytes, relayed: bool) -> None:
-        result = self._ledger.pool.add(transaction)
+    def _admit(self, request: WaitingRequest) -> None:
+        result = self._ledger.pool.add(request.transaction)
         if not result.accepted:
-            self._refuse(peer, transaction, relayed, result)
+            self._refuse(request, result)
             return
-        self._taken(transaction, relayed)
+        if not request.relayed:
+            self._relay_in_turn(request)
+        self._beat.ask()
 
-    def _taken(self, transaction: bytes, relayed: bool) -> None:
-        if not relayed:
-            self._to_relay.append(transaction)
-        self._wake()
+    def _relay_in_turn(self, request: WaitingRequest) -> None:
+        loop = asyncio.get_running_loop()
+        turn = turn_of(self._name, participant_of(request.peer), self._committee())
+        if self._book.given(request.transaction, turn, int(loop.time() * 1000), heard=request.heard):
+            self._to_relay.append(request.transaction)
+        elif self._look is None:
+            self._look = loop.call_later(LOOK_S, self._look_again)
 
-    def _wake(self) -> None:
-        if not self._flush_due:
-            self._flush_due = True
-            asyncio.get_running_loop().call_soon(self._flush)
+    def _look_again(self) -> None:
+        loop = asyncio.get_running_loop()
+        pool = self._ledger.pool
+        for transaction in self._book.due(int(loop.time() * 1000)):
+            if pool.check(transaction).code == "pending":
+                self._to_relay.append(transaction)
+        if self._to_relay:
+            self._beat.ask()
+        self._look = loop.call_later(LOOK_S, self._look_again) if self._book.waiting else None
 
-    def _refuse(self, peer: bytes, transaction: bytes, relayed: bool, result: PoolResult) -> None:
+    def _refuse(self, request: WaitingRequest, result: PoolResult) -> None:
         self.refused[result.code] += 1
-        if relayed or result.code == "pending":
+        if request.relayed or result.code == "pending":
             # The same transaction came another way; its reply will come from the block.
             return
-        key = self._ledger.transaction_id(transaction)
+        key = self._ledger.transaction_id(request.transaction)
         if key is None or key in self._being_written:
             # Decided an instant ago, it is in the state and not in the store yet: that is no refusal.
             return
-        if not self._answer_again(peer, key):
-            self._mesh.send(peer, encode(Refused(key, result.code, result.sentence[:TEXT_CHARACTERS_MAX])))
+        if not self._answer_again(request.peer, key, request.height):
+            refused = Refused(key, result.code, result.sentence[:TEXT_CHARACTERS_MAX])
+            self._mesh.send(request.peer, encode(refused))
 
     def _flush(self) -> None:
-        # One relay frame and one step of the core for everything that the same turn admitted.
-        self._flush_due = False
+        # One relay and one step of the core for everything that came since the last.
         waiting, self._to_relay = self._to_relay, []
-        for start in range(0, len(waiting), RELAY_TRANSACTIONS_MAX):
-            part = tuple(waiting[start : start + RELAY_TRANSACTIONS_MAX])
-            self._mesh.broadcast(self._committee(), encode(Request(part, relayed=True)))
+        for payload in request_frames(waiting, relayed=True, transactions_max=RELAY_TRANSACTIONS_MAX):
+            self._mesh.broadcast(self._committee(), payload)
         self._pending()
 
 

@@ -54,12 +54,12 @@ class Verifier:
         """
         if self._closed:
             return False
+        if not self._running and len(items) <= INLINE_SIGNATURES_MAX:
+            done(all(self.checker.check(*item) for item in items))
+            return True
         unknown = [item for item in items if not self.checker.knows(item)]
         if not unknown:
             done(True)
-            return True
-        if not self._running and len(unknown) <= INLINE_SIGNATURES_MAX:
-            done(all(self.checker.check(*item) for item in unknown))
             return True
         queue = self._urgent if urgent else self._waiting
         if len(queue) + len(unknown) > WAITING_SIGNATURES_MAX:

@@ -26,6 +26,7 @@ from fake_network import (
 from samples import member, small_genesis
 
 from p2penergy import client as module
+from p2penergy import request_frames
 from p2penergy.client import Client, ClientError, Result
 from p2penergy.messages import (
     QUERY_BYTES_MAX,
@@ -290,7 +291,7 @@ async def test_many_transactions_travel_in_requests_that_fit(monkeypatch: pytest
     count = REQUEST_TRANSACTIONS_MAX + 1
     home.client.submit([(transaction_id(i), b"t") for i in range(count)])
     assert [len(request.transactions) for _, request in home.mesh.sent] == [REQUEST_TRANSACTIONS_MAX, 1]
-    monkeypatch.setattr(module, "REQUEST_BYTES_MAX", 100)
+    monkeypatch.setattr(request_frames, "REQUEST_BYTES_MAX", 100)
     home.mesh.sent.clear()
     sizes = [60, 40, 1, 99, 1, 200, 5, 95, 6]
     home.client.submit([(transaction_id(10**6 + i), b"t" * size) for i, size in enumerate(sizes)])
@@ -306,6 +307,22 @@ async def test_the_same_transaction_twice_is_answered_twice() -> None:
     for by in (0, 1):
         home.reply(by, ONE)
     assert first.result() == third.result() == FIRST
+
+
+async def test_replies_beyond_those_needed_are_not_checked_unless_asked_for_again() -> None:
+    home = Household()
+    home.client.submit([(ONE, b"first")])
+    for by in (0, 1):
+        home.reply(by, ONE)
+    # Signed for another chain: it would be refused if anybody looked.
+    home.reply(2, ONE, chain_id=bytes(32))
+    assert home.client.refused_replies == 0
+    [again] = home.client.submit([(ONE, b"first")])
+    home.reply(2, ONE, chain_id=bytes(32))
+    assert home.client.refused_replies == 1
+    for by in (0, 1):
+        home.reply(by, ONE)
+    assert again.result() == FIRST
 
 
 @pytest.mark.parametrize("size", [0, TRANSACTION_BYTES_MAX + 1])

@@ -53,6 +53,8 @@ PURE: dict[str, frozenset[str]] = {
     "p2penergy.light": CORE | {"p2penergy.consensus"},
     "p2penergy.following": frozenset(["p2penergy.light", "p2penergy.messages"]),
     "p2penergy.relaying": frozenset(),
+    "p2penergy.request_frames": frozenset(["p2penergy.messages"]),
+    "p2penergy.request_relay": frozenset(),
     "p2penergy.proofs": CORE | {"p2penergy.light"},
     "p2penergy.consensus": CORE,
     "p2penergy.ledger": CORE | {"p2penergy.grid"},

@@ -116,14 +116,22 @@ def test_a_block_full_of_one_partys_transactions_is_told_in_frames_that_fit() ->
 async def test_many_repeats_of_one_block_cost_one_look_into_the_store() -> None:
     world = World()
     for index in (0, 1, 2, 0):
-        assert world.replies.answer_again(BUYER, bytes([1, index]))
+        assert world.replies.answer_again(BUYER, bytes([1, index]), 99)
     assert world.reads == [1]
     assert [checked(reply) for reply in world.told(BUYER)] == [[0], [1], [2], [0]]
 
 
+async def test_what_was_decided_since_it_was_asked_for_is_not_told_twice() -> None:
+    world = World()
+    assert world.replies.answer_again(BUYER, bytes([5, 0]), 4)
+    assert (world.reads, world.sent) == ([], [])
+    assert world.replies.answer_again(BUYER, bytes([5, 0]), 5)
+    assert len(world.told(BUYER)) == 1
+
+
 async def test_what_was_never_decided_is_not_answered() -> None:
     world = World()
-    assert not world.replies.answer_again(BUYER, bytes(2))
+    assert not world.replies.answer_again(BUYER, bytes(2), 99)
     assert (world.reads, world.sent) == ([], [])
 
 
@@ -132,11 +140,11 @@ async def test_nobody_has_the_whole_chain_read_again(monkeypatch: pytest.MonkeyP
     world = World()
     for height in range(1, 2 * BLOCKS_READ_BURST):
         # Not a refusal: the transaction was decided, and may be asked for again.
-        assert world.replies.answer_again(SELLER + b"agent", bytes([height, 0]))
+        assert world.replies.answer_again(SELLER + b"agent", bytes([height, 0]), 999)
     # Slow machines may have earned one or the other more.
     assert BLOCKS_READ_BURST <= len(world.reads) < 2 * BLOCKS_READ_BURST - 1
     assert len(world.told(SELLER + b"agent")) == len(world.reads)
     assert len(world.replies._told) == 2
     # Another participant has an allowance of its own.
-    assert world.replies.answer_again(BUYER, bytes([200, 0]))
+    assert world.replies.answer_again(BUYER, bytes([200, 0]), 999)
     assert world.reads[-1] == 200

@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from p2penergy.cli.simulate import numbers, parse_seeds, spare_collector
+from p2penergy.cli.simulate import numbers, parse_seeds
+from p2penergy.collector import spare_collector
 from p2penergy.simulation.liveness import (
     FACTORS,
     NoDecisionError,

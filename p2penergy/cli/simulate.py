@@ -4,7 +4,6 @@ Lives here: the command, its progress bar and its report. Never here: simulating
 of CONSENSUS sections 10 to 12.
 """
 
-import gc
 import json
 import sys
 from collections import Counter
@@ -21,6 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from p2penergy.cli.crowd import measure_crowd
+from p2penergy.collector import spare_collector
 from p2penergy.messages import COMMITTEE_SIZE_MAX
 from p2penergy.simulation.coverage import Coverage
 from p2penergy.simulation.plans import PROFILES, Plan, draw_plan, profile_named
@@ -31,7 +31,6 @@ from p2penergy.simulation.shrinking import shrink
 JOBS_MAX = 256
 CROWD_MAX = 5_000
 CHUNK_SEEDS = 16
-GC_OBJECTS = 1_000_000
 TWINS = "twins"
 """The profile whose seeds number all Twins scenarios: 0..262143 is all of them for 4 members."""
 
@@ -102,11 +101,6 @@ def plan_for(seed: int, members: int, profile: str) -> Plan:
     if profile == TWINS:
         return plan_of(numbered(seed, members), seed)
     return draw_plan(seed, members, profile_named(profile))
-
-
-def spare_collector() -> None:
-    """Collect cycles less often: a run makes many small objects and lasts milliseconds."""
-    gc.set_threshold(GC_OBJECTS)
 
 
 def run_seed(seed: int, members: tuple[int, ...], profile: str, without: tuple[int, ...] = ()) -> Result:

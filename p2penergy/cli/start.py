@@ -14,6 +14,7 @@ from p2penergy import home as homes
 from p2penergy import logs, loops
 from p2penergy.cli.errors import as_user_error
 from p2penergy.cli.homes import home_option
+from p2penergy.collector import spare_collector
 from p2penergy.config import ConfigError, Role
 from p2penergy.consensus import cautions
 from p2penergy.home import Home, HomeError
@@ -88,4 +89,5 @@ def start(home: Path, role: Role | None, votes_lost: bool, until_stdin_closes: b
         if role is not None:
             opened = homes.in_role(opened, role)
         logs.switch_on(opened.config.log.level, opened.config.log.format)
+        spare_collector()
         loops.run(_run(opened, votes_lost, until_stdin_closes))

@@ -42,6 +42,10 @@ SUBMITTER_TRANSACTIONS_MAX = 10_000
 SUBMITTER_BYTES_MAX = 8 * 1024 * 1024
 
 
+_TIMELESS = Reading | Accusation | Revocation | Verdict
+"""What names no last period of its own."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Pending:
     data: bytes
@@ -246,8 +250,7 @@ class Pool:
         if expires < now:
             said = f"the transaction expired in period {expires}, the ledger is at {now}"
             return PoolResult(False, "expired", said)
-        timeless = isinstance(transaction, Reading | Accusation | Revocation | Verdict)
-        if not timeless and expires > latest:
+        if expires > latest and not isinstance(transaction, _TIMELESS):
             said = f"the transaction expires in period {expires}, at most {latest} is taken now"
             return PoolResult(False, "expiry_too_far", said)
         return None

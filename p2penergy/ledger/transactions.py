@@ -244,6 +244,9 @@ def generate_trade_id(terms: Terms, chain_id: bytes) -> bytes:
 
 def submitter_of(transaction: Transaction) -> bytes:
     """Who signed the transaction and answers for it; of a revocation: whom it names."""
+    # Contracts come first here and below: a node asks several times for each of them.
+    if isinstance(transaction, Contract):
+        return transaction.submitter
     if isinstance(transaction, Reading):
         return transaction.meter
     if isinstance(transaction, Admission):
@@ -255,9 +258,9 @@ def submitter_of(transaction: Transaction) -> bytes:
 
 def period_of(transaction: Transaction) -> int:
     """The settlement period that the transaction is about; 0 for evidence and memberships, about none."""
-    if isinstance(transaction, Reading | PlaceOrder | CancelOrder):
-        return transaction.period
-    return transaction.terms.period if isinstance(transaction, Contract) else 0
+    if isinstance(transaction, Contract):
+        return transaction.terms.period
+    return transaction.period if isinstance(transaction, Reading | PlaceOrder | CancelOrder) else 0
 
 
 def first_period(transaction: Transaction) -> int:
@@ -275,6 +278,8 @@ def first_period(transaction: Transaction) -> int:
 
 def answer_key(transaction: Transaction) -> bytes:
     """The state's entry that shows that a transaction was answered: accepted, if it is a reading."""
+    if isinstance(transaction, Contract):
+        return keys.nonce(transaction.submitter, transaction.nonce)
     if isinstance(transaction, Reading):
         return keys.period(transaction.meter, transaction.period)
     if isinstance(transaction, Accusation):
@@ -293,6 +298,8 @@ def answer_key(transaction: Transaction) -> bytes:
 
 def last_period(transaction: Transaction, life_periods: int) -> int:
     """The last period in which a block may hold the transaction; its answer is remembered until then."""
+    if isinstance(transaction, Contract):
+        return transaction.expires_period
     if isinstance(transaction, Reading):
         return transaction.period + life_periods
     if isinstance(transaction, Accusation | Revocation | Verdict):

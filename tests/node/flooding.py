@@ -14,7 +14,7 @@ import msgpack
 import msgspec
 from node_network import FIRST_PERIOD, Running, Village, eventually
 
-from p2penergy import outbox, rate, replies, signing, turns, verifier
+from p2penergy import outbox, rate, replies, request_relay, signing, turns, verifier, waiting_requests
 from p2penergy.consensus.bounds import Held
 from p2penergy.ledger import pool
 from p2penergy.ledger.transactions import sign_reading
@@ -66,6 +66,8 @@ def held_by(running: Running) -> list[Held]:
         Held("pool_of_one", max((s.count for s in shares), default=0), pool.SUBMITTER_TRANSACTIONS_MAX),
         Held("pool_of_one_bytes", max((s.size_bytes for s in shares), default=0), pool.SUBMITTER_BYTES_MAX),
         Held("to_relay", len(node.requests._to_relay), pool.POOL_TRANSACTIONS_MAX),
+        Held("requests_bytes", node.requests._waiting.size_bytes, waiting_requests.WAITING_BYTES_MAX),
+        Held("to_relay_in_turn", node.requests._book.waiting, request_relay.WAITING_TRANSACTIONS_MAX),
         Held("replies", len(node.replies._told), replies.BLOCKS_REMEMBERED_MAX),
         Held("writes", len(writer._waiting), store_limits.QUEUE_SUBMISSIONS_MAX),
         Held("writes_bytes", writer._waiting_bytes, store_limits.QUEUE_BYTES_MAX),

@@ -107,7 +107,9 @@ async def test_what_is_decided_but_not_yet_durable_is_not_refused(village: Villa
     requests.decided([key])
     stored, running.node.replies.answer_again = running.node.replies.answer_again, lambda *_: False
     requests._answer_again = lambda *_: False
+    before = requests.refused["answered"]
     mesh.send(peer, encode(Request((encode(reading),), relayed=False)))
+    await eventually(lambda: requests.refused["answered"] > before)
     mesh.send(peer, encode(Query(1, "status", b"")))
     await eventually(lambda: listener.frames)
     assert not any(isinstance(decode_message(frame), Refused) for _, frame in listener.frames)
