@@ -311,9 +311,11 @@ async def test_the_same_transaction_twice_is_answered_twice() -> None:
 
 async def test_replies_beyond_those_needed_are_not_checked_unless_asked_for_again() -> None:
     home = Household()
-    home.client.submit([(ONE, b"first")])
+    [first] = home.client.submit([(ONE, b"first")])
     for by in (0, 1):
         home.reply(by, ONE)
+    assert await first == FIRST
+    await asyncio.sleep(0)
     # Signed for another chain: it would be refused if anybody looked.
     home.reply(2, ONE, chain_id=bytes(32))
     assert home.client.refused_replies == 0
