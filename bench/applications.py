@@ -49,6 +49,11 @@ class BenchPool:
     def __len__(self) -> int:
         return len(self._pending)
 
+    @property
+    def ready(self) -> int:
+        """All that are pending."""
+        return len(self._pending)
+
     def signature_items(self, data: bytes) -> list[SignatureItem]:
         """The asker's signature; [] where requests have none, or this one is malformed."""
         return self._application.signature_items(data)

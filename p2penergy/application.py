@@ -17,6 +17,10 @@ class TransactionPool(Protocol):
     def __len__(self) -> int:
         """How many are pending."""
 
+    @property
+    def ready(self) -> int:
+        """How many need not wait for a later settlement period: what the next blocks are made of."""
+
     def check(self, data: bytes) -> PoolResult:
         """What `add` would say before it looks at signatures; cheap, and changes nothing."""
 

@@ -28,7 +28,7 @@ SLICE_S = 0.004
 """Requests are looked at for so long at a time; then whatever else came has its turn, votes above all."""
 PENDING_ENOUGH = 1_000
 BLOCKS_ENOUGH = 4
-"""While so many transactions are pending, or as many as in so many blocks, no more are looked at."""
+"""While so many wait for the next blocks, or as many as in so many blocks, no more are looked at."""
 LOOK_S = 0.05
 """How often to look whose turn it is, while something waits for its turn."""
 
@@ -65,6 +65,8 @@ class Requests:
         self._to_relay: list[bytes] = []
         self._waiting = WaitingRequests()
         self._slice: asyncio.Handle | None = None
+        self._checking = 0
+        """How many are with the verifier."""
         self._block_transactions = 0
         self._beat = Beat(BEAT_S, self._flush)
         self._being_written: set[bytes] = set()
@@ -96,16 +98,18 @@ class Requests:
         self._go_on()
 
     def _go_on(self) -> None:
-        if self._slice is None and self._waiting and self._has_room():
+        if self._slice is None and self._waiting and self._room() > 0:
             self._slice = asyncio.get_running_loop().call_soon(self._look_at_some)
 
-    def _has_room(self) -> bool:
+    def _room(self) -> int:
         enough = max(PENDING_ENOUGH, BLOCKS_ENOUGH * self._block_transactions)
-        return len(self._ledger.pool) < enough
+        return enough - self._ledger.pool.ready - self._checking
 
     def _look_at_some(self) -> None:
         end_s = time.monotonic() + SLICE_S
-        while self._waiting and self._has_room():
+        for _ in range(self._room()):
+            if not self._waiting:
+                break
             self._consider(self._waiting.take())
             if time.monotonic() > end_s:
                 break
@@ -163,16 +167,20 @@ class Requests:
         submitter, *others = items
 
         def checked(good: bool) -> None:
+            self._checking -= 1
             if good:
                 self._admit(request)
             else:
                 self.refused["bad_signature"] += 1
+            self._go_on()
 
         # A wrong signature of the counterparty is no reason to refuse: the ledger declines the
         # contract and says so to both (LEDGER section 5). Looked at early, it is known by then.
         if others:
             self._verifier.submit(others, _known)
+        self._checking += 1
         if not self._verifier.submit([submitter], checked):
+            self._checking -= 1
             self.refused["overload"] += 1
 
     def _admit(self, request: WaitingRequest) -> None:

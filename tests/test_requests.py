@@ -69,7 +69,8 @@ class Waiting(Pool):
         self.taken: list[bytes] = []
         self.others = 0
 
-    def __len__(self) -> int:
+    @property
+    def ready(self) -> int:
         return len(self.taken) + self.others
 
     def check(self, transaction: bytes) -> PoolResult:
@@ -171,6 +172,31 @@ async def test_while_enough_is_pending_no_more_is_looked_at() -> None:
     member.requests.decided([])
     await member.woken.wait()
     assert member.pool.taken == [b"one", b"two"]
+    member.requests.stop()
+
+
+async def test_what_is_with_the_verifier_counts_and_leaves_room_when_it_is_done() -> None:
+    member = Member()
+    member.pool.others = PENDING_ENOUGH - 1
+    asked: list[Any] = []
+
+    class Slow:
+        def submit(self, items: Any, done: Any) -> bool:
+            asked.append(done)
+            return True
+
+    member.requests._verifier = Slow()  # type: ignore[assignment]
+    member.pool.signature_items = lambda _: ["item"]  # type: ignore[method-assign]
+    member.requests.on_request(member.client(0), Request((b"bad", b"good"), relayed=False))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert len(asked) == 1
+    asked[0](False)
+    await asyncio.sleep(0)
+    assert len(asked) == 2
+    asked[1](True)
+    assert member.pool.taken == [b"good"]
+    assert member.requests.refused == {"bad_signature": 1}
     member.requests.stop()
 
 

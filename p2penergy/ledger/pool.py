@@ -65,14 +65,17 @@ class _Lane:
     """Readings and evidence: before all contracts."""
     contracts: dict[bytes, dict[bytes, _Pending]] = field(default_factory=dict)
     """By submitter."""
+    count: int = 0
 
     def add(self, key: bytes, pending: _Pending) -> None:
+        self.count += 1
         if pending.goes_first:
             self.first[key] = pending
         else:
             self.contracts.setdefault(pending.submitter, {})[key] = pending
 
     def remove(self, key: bytes, pending: _Pending) -> None:
+        self.count -= 1
         if pending.goes_first:
             del self.first[key]
             return
@@ -82,7 +85,7 @@ class _Lane:
             del self.contracts[pending.submitter]
 
     def is_empty(self) -> bool:
-        return not self.first and not self.contracts
+        return not self.count
 
     def last_key(self) -> bytes:
         """The key of what came last of the submitter that came last, or else of the last to go first."""
@@ -134,6 +137,15 @@ class Pool:
 
     def __len__(self) -> int:
         return len(self._pending)
+
+    @property
+    def ready(self) -> int:
+        """How many are about the last block's period or an earlier one, hence soon decided.
+
+        What waits for a later period is no reason to take nothing more until then.
+        """
+        now = query.tip(self._get).period
+        return sum(lane.count for period, lane in self._lanes.items() if period <= now)
 
     def signature_items(self, data: bytes) -> list[SignatureItem]:
         """The signatures to check ahead: the submitter's, then a contract's counterparty's, or evidence's.

@@ -66,6 +66,18 @@ def test_a_later_period_waits() -> None:
     assert select(village, 101) == (now, later)
 
 
+def test_only_what_waits_for_no_later_period_is_ready() -> None:
+    village = Village()
+    tomorrow = [village.contract(1, 3, 5, number=number, period=101) for number in range(3)]
+    taken(village, *tomorrow)
+    assert (len(village.ledger.pool), village.ledger.pool.ready) == (3, 0)
+    today = village.contract(1, 3, 5)
+    taken(village, village.reading(1, export_wh=5), today)
+    assert village.ledger.pool.ready == 2
+    village.block(today)
+    assert village.ledger.pool.ready == 1
+
+
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_a_block_is_filled_up_to_its_bytes(count: int) -> None:
     village = Village()
