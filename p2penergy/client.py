@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar, cast
 
-from p2penergy.digests import TAG_REPLY, digest, merkle_path_leads_to
+from p2penergy.digests import TAG_REPLY, MerkleProofs, digest
 from p2penergy.following import FollowError, Told, following
 from p2penergy.genesis import Genesis
 from p2penergy.light import Light, UnknownCommitteeError
@@ -54,6 +54,8 @@ so that a liar can't push out what the others say."""
 SETTLED_MAX = CLAIMS_MAX
 """Receipts already handed out, remembered so that late replies are no second notice."""
 RESEND_MS = 2_000
+PROOFS_MAX = 4
+"""Blocks of whose receipts' tree the known part is kept."""
 ASK_S_MAX = 5
 """For one node's answer about headers or committees."""
 
@@ -130,6 +132,7 @@ class Client:
         self._waiting = 0
         self._claims: dict[bytes, OrderedDict[bytes, None]] = {}
         self._settled: OrderedDict[bytes, None] = OrderedDict()
+        self._proofs: OrderedDict[tuple[bytes, int], MerkleProofs] = OrderedDict()
         self._queries: dict[int, tuple[bytes, asyncio.Future[Answer]]] = {}
         self._next_query = 0
         self._turns: dict[bytes, asyncio.Lock] = {}
@@ -481,14 +484,22 @@ class Client:
         except RefusedSignatureError:
             self.refused_replies += 1
             return
+        proofs = self._proofs_under(reply.receipts_root, reply.receipts_count)
         for proven in news:
-            if not merkle_path_leads_to(
-                reply.receipts_root, proven.receipt, proven.index, reply.receipts_count, proven.path
-            ):
+            if not proofs.lead_to(proven.receipt, proven.index, proven.path):
                 self.refused_replies += 1
                 continue
             result = Result(reply.height, reply.digest, proven.index, proven.receipt)
             self._count(result, reply.sender)
+
+    def _proofs_under(self, root: bytes, count: int) -> MerkleProofs:
+        # All members tell of a block under one root, and of a block's receipts many at a time.
+        proofs = self._proofs.get((root, count))
+        if proofs is None:
+            proofs = self._proofs[root, count] = MerkleProofs(root, count)
+            if len(self._proofs) > PROOFS_MAX:
+                self._proofs.popitem(last=False)
+        return proofs
 
     def _is_news(self, reply: Reply, proven: ProvenReceipt) -> bool:
         # More members tell than are needed: what was handed out and nobody asks for again, needs no check.

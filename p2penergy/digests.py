@@ -97,18 +97,47 @@ class MerkleTree:
         return tuple(siblings)
 
 
+class MerkleProofs:
+    """Proofs under one root: what one path has shown of the tree, later paths need not show again.
+
+    So many leaves of one tree cost little more than two digests each. What is remembered is bounded by the
+    tree's size, for whoever asks about leaves that are in it.
+    """
+
+    def __init__(self, root: bytes, count: int) -> None:
+        self._root = root
+        self._count = count
+        self._known: dict[tuple[int, int], bytes] = {}
+        """Nodes that are in the tree, by level and place in it."""
+
+    def lead_to(self, leaf: bytes, index: int, path: Sequence[bytes]) -> bool:
+        """Whether `leaf` is number `index`, as the siblings from it up to the root show."""
+        if not 0 <= index < self._count:
+            return False
+        node, width, level, siblings = digest(TAG_LEAF, leaf), self._count, 0, iter(path)
+        climbed: dict[tuple[int, int], bytes] = {}
+        while width > 1:
+            known = self._known.get((level, index))
+            if known is not None:
+                break
+            climbed[level, index] = node
+            if (index ^ 1) < width:
+                sibling = next(siblings, None)
+                if sibling is None:
+                    return False
+                climbed[level, index ^ 1] = sibling
+                node = digest(TAG_NODE, *((sibling, node) if index % 2 else (node, sibling)))
+            index, width, level = index // 2, (width + 1) // 2, level + 1
+        else:
+            known = (
+                node if next(siblings, None) is None and _closed(node, self._count) == self._root else None
+            )
+        if node != known:
+            return False
+        self._known.update(climbed)
+        return True
+
+
 def merkle_path_leads_to(root: bytes, leaf: bytes, index: int, count: int, path: Sequence[bytes]) -> bool:
     """Whether `leaf` is number `index` of the `count` leaves under `root`."""
-    if not 0 <= index < count:
-        return False
-    node, width, siblings = digest(TAG_LEAF, leaf), count, iter(path)
-    while width > 1:
-        if (index ^ 1) < width:
-            sibling = next(siblings, None)
-            if sibling is None:
-                return False
-            pair = (sibling, node) if index % 2 else (node, sibling)
-            node = digest(TAG_NODE, *pair)
-        index //= 2
-        width = (width + 1) // 2
-    return next(siblings, None) is None and _closed(node, count) == root
+    return MerkleProofs(root, count).lead_to(leaf, index, path)

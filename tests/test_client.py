@@ -160,11 +160,20 @@ async def test_a_member_that_is_no_validator_is_refused() -> None:
     assert home.client.refused_replies == 1
 
 
-@pytest.mark.parametrize("change", ["path", "index", "receipt"])
+async def test_a_receipt_whose_path_leads_elsewhere_is_refused() -> None:
+    home = Household()
+    home.client.submit([(ONE, b"1")])
+    good = reply(0, ONE)
+    bad = msgspec.structs.replace(good.receipts[0], path=(b"x" * 32,))
+    home.mesh.deliver(NAMES[0], msgspec.structs.replace(good, receipts=(bad,)))
+    assert home.client.refused_replies == 1
+
+
+@pytest.mark.parametrize("change", ["index", "receipt"])
 async def test_a_receipt_that_does_not_prove_itself_is_refused(change: str) -> None:
     good = reply(0, ONE)
     [proven] = good.receipts
-    other = {"path": (b"x" * 32,), "index": 1, "receipt": b"r:" + TWO}[change]
+    other = {"index": 1, "receipt": b"r:" + TWO}[change]
     bad = msgspec.structs.replace(proven, **{change: other})
     await refused_then_accepted(Household(), NAMES[0], msgspec.structs.replace(good, receipts=(bad,)))
 
@@ -174,7 +183,7 @@ async def test_a_bad_receipt_spoils_no_other_of_its_reply() -> None:
     futures = home.client.submit([(ONE, b"1"), (TWO, b"2")])
     for by in (0, 1):
         good = reply(by, ONE, TWO)
-        bad = msgspec.structs.replace(good.receipts[0], path=())
+        bad = msgspec.structs.replace(good.receipts[0], receipt=b"r:" + THREE)
         mixed = msgspec.structs.replace(good, receipts=(bad, good.receipts[1]))
         home.mesh.deliver(NAMES[by], mixed)
     assert [future.done() for future in futures] == [False, True]

@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2penergy import digests
-from p2penergy.digests import TAG_LEAF, TAG_NODE, MerkleTree, digest, merkle_path_leads_to, merkle_root
+from p2penergy.digests import (
+    TAG_LEAF,
+    TAG_NODE,
+    MerkleProofs,
+    MerkleTree,
+    digest,
+    merkle_path_leads_to,
+    merkle_root,
+)
 
 TAGS = [value for name, value in vars(digests).items() if name.startswith("TAG_")]
 leaf_lists = st.lists(st.binary(max_size=40), min_size=1, max_size=40)
@@ -81,6 +89,39 @@ def test_a_proof_with_anything_changed_is_refused(leaves: list[bytes], data: st.
             path[:-1],
         ):
             assert not merkle_path_leads_to(tree.root, leaf, index, count, bad)
+
+
+@given(st.lists(st.binary(max_size=40), min_size=1, max_size=40, unique=True), st.data())
+def test_what_one_path_has_shown_lets_no_other_leaf_in(leaves: list[bytes], data: st.DataObject) -> None:
+    tree, count = MerkleTree(leaves), len(leaves)
+    proofs = MerkleProofs(tree.root, count)
+    for index in data.draw(st.lists(st.integers(0, count - 1), max_size=20)):
+        assert proofs.lead_to(leaves[index], index, tree.path(index))
+    index = data.draw(st.integers(-1, count))
+    path = data.draw(st.lists(st.sampled_from([*tree.path(0), bytes(32)]), max_size=7))
+    forged = data.draw(st.binary(max_size=40))
+    is_there = 0 <= index < count and leaves[index] == forged
+    assert is_there or not proofs.lead_to(forged, index, path)
+    for place, leaf in enumerate(leaves):
+        assert proofs.lead_to(leaf, place, tree.path(place))
+    # A known leaf needs no path, and nothing forged was remembered.
+    assert all(proofs.lead_to(leaf, place, ()) for place, leaf in enumerate(leaves) if count > 1)
+    assert not proofs.lead_to(forged + b"!" * 50, 0, tree.path(0))
+
+
+def test_neighbours_share_their_way_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    leaves = [b"%d" % number for number in range(256)]
+    tree, counted, plain = MerkleTree(leaves), [], digests.digest
+
+    def counting(tag: bytes, *parts: bytes) -> bytes:
+        counted.append(tag)
+        return plain(tag, *parts)
+
+    monkeypatch.setattr(digests, "digest", counting)
+    proofs = MerkleProofs(tree.root, len(leaves))
+    assert all(proofs.lead_to(leaf, index, tree.path(index)) for index, leaf in enumerate(leaves))
+    # Alone each would take nine; a leaf has its own, and every inner node one.
+    assert len(counted) <= 2 * len(leaves) + 1
 
 
 def test_an_inner_node_does_not_pass_for_a_leaf() -> None:
