@@ -1,12 +1,13 @@
 """Python's collector of garbage, told to look less often.
 
 Lives here: one setting for processes that make objects by the thousand and hardly a cycle among them. The
-default looks for cycles after every 700 new objects: a tenth of a validator's time under load.
+default looks for cycles after every 700 new objects: a tenth of a validator's time under load. Not much more
+seldom than this, either: a link that was cut off is a cycle, and holds its buffers until somebody looks.
 """
 
 import gc
 
-NEW_OBJECTS = 100_000
+NEW_OBJECTS = 3_000
 """Between two looks."""
 
 
