@@ -33,19 +33,24 @@ modules = mypycify(["--config-file=", "--ignore-missing-imports", *files])
 setup(name="compiled", packages=[], ext_modules=modules)
 """
 HASHES = """
-from p2penergy.cli.simulate import run_seed
-import p2penergy.consensus.replica as replica
+from p2penergy.cli.simulate import results_of
 for profile in ("chaos", "twins", "membership"):
-    for seed in range(12):
-        print(run_seed(seed, (4,) if profile == "twins" else (4, 5, 6, 7, 10), profile).trace_hash)
+    with results_of(range(12), (4,) if profile == "twins" else (4, 5, 6, 7, 10), profile, jobs=2) as results:
+        print(*(result.trace_hash for result in results), sep="\\n")
 """
+HASHES_S_MAX = 300.0
 
 
 def trace_hashes(tree: Path) -> str:
     """What some schedules come to in a tree, one hash a line."""
     environment = os.environ | {"PYTHONPATH": str(tree), "PYTHONSAFEPATH": "1"}
     return subprocess.run(
-        [sys.executable, "-c", HASHES], env=environment, check=True, capture_output=True, text=True
+        [sys.executable, "-c", HASHES],
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=HASHES_S_MAX,
     ).stdout
 
 

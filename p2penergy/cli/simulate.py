@@ -9,11 +9,12 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import click
 from rich.console import Console
@@ -109,16 +110,31 @@ def run_seed(seed: int, members: tuple[int, ...], profile: str, without: tuple[i
     return run_plan(plan.leave_out(without) if without else plan)
 
 
+def _told(seed: int, members: tuple[int, ...], profile: str) -> dict[str, Any]:
+    """What a worker tells of a run: all but its plan, which follows from the seed.
+
+    Once compiled, a plan's frozen parts can't be put together again from a pickle.
+    """
+    result = run_seed(seed, members, profile)
+    return {part.name: getattr(result, part.name) for part in fields(result) if part.name != "plan"}
+
+
+def _heard(seed: int, told: dict[str, Any], members: tuple[int, ...], profile: str) -> Result:
+    return Result(plan=plan_for(seed, members[seed % len(members)], profile), **told)
+
+
 @contextmanager
-def _results(seeds: range, members: tuple[int, ...], profile: str, jobs: int) -> Iterator[Iterable[Result]]:
-    work = partial(run_seed, members=members, profile=profile)
+def results_of(seeds: range, members: tuple[int, ...], profile: str, jobs: int) -> Iterator[Iterable[Result]]:
+    """The runs of a campaign, in the order of their seeds, by so many processes."""
     if jobs == 1:
         spare_collector()
-        yield map(work, seeds)
+        yield map(partial(run_seed, members=members, profile=profile), seeds)
         return
+    work = partial(_told, members=members, profile=profile)
+    hear = partial(_heard, members=members, profile=profile)
     # Workers start afresh: a fork would copy whatever threads this process has.
     with get_context("spawn").Pool(jobs, initializer=spare_collector) as pool:
-        yield pool.imap(work, seeds, chunksize=CHUNK_SEEDS)
+        yield map(hear, seeds, pool.imap(work, seeds, chunksize=CHUNK_SEEDS))
 
 
 def campaign(seeds: range, members: tuple[int, ...], profile: str, jobs: int, console: Console) -> Report:
@@ -132,7 +148,10 @@ def campaign(seeds: range, members: tuple[int, ...], profile: str, jobs: int, co
         TextColumn("{task.fields[situations]} situations"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console) as progress, _results(seeds, members, profile, jobs) as results:
+    with (
+        Progress(*columns, console=console) as progress,
+        results_of(seeds, members, profile, jobs) as results,
+    ):
         task = progress.add_task(profile, total=len(seeds), rate=0.0, situations=0)
         for result in results:
             report.add(result)
