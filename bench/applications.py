@@ -58,6 +58,11 @@ class BenchPool:
         """The asker's signature; [] where requests have none, or this one is malformed."""
         return self._application.signature_items(data)
 
+    def holds(self, data: bytes) -> bool:
+        """Whether these very bytes are pending."""
+        each = self._application.transaction_id(data)
+        return each is not None and self._pending.get(each) == data
+
     def check(self, data: bytes) -> PoolResult:
         """What `add` would say before it looks at the signature."""
         each = self._application.transaction_id(data)

@@ -38,12 +38,12 @@ class Note(msgspec.Struct, frozen=True, array_like=True):
 
 def peek(payload: bytes) -> tuple[str, int] | None:
     """Kind and height of a message that is noted, None for all others; decodes nothing else."""
-    if len(payload) < 2 or payload[0] >> 4 != 9:
+    at = 2 + _SENDER_BYTES
+    if len(payload) <= at or payload[0] >> 4 != 9:
         return None
     kind = KINDS.get(payload[1])
     if kind is None:
         return None
-    at = 2 + _SENDER_BYTES
     first = payload[at]
     if first < 0x80:
         return kind, first

@@ -21,6 +21,9 @@ class TransactionPool(Protocol):
     def ready(self) -> int:
         """How many need not wait for a later settlement period: what the next blocks are made of."""
 
+    def holds(self, data: bytes) -> bool:
+        """Whether these very bytes are pending, hence signed by their submitter."""
+
     def check(self, data: bytes) -> PoolResult:
         """What `add` would say before it looks at signatures; cheap, and changes nothing."""
 

@@ -171,15 +171,18 @@ class Inbox:
 
     def _warm_items(self, message: Message) -> list[SignatureItem]:
         # The ledger asks for these signatures when it executes the block; the threads are faster.
-        # Which of them hold is the ledger's business: a bad one can be a lawful decline.
+        # Which of them hold is the ledger's business: a bad one can be a lawful decline. What is pending
+        # here was looked at when it came.
         if isinstance(message, PrePrepare | BlockResponse | Decided):
             return self._transaction_items(decode_block(message.block).transactions)
         return []
 
     def _transaction_items(self, transactions: Iterable[bytes]) -> list[SignatureItem]:
         items: list[SignatureItem] = []
+        pool = self._ledger.pool
         for transaction in transactions:
-            items.extend(self._ledger.pool.signature_items(transaction))
+            if not pool.holds(transaction):
+                items.extend(pool.signature_items(transaction))
         return items
 
     def _adopt_all(self, peer: bytes, message: SyncResponse) -> None:

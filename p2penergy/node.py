@@ -148,6 +148,7 @@ class Node:
             self._audience,
             self._pending,
             self.replies.answer_again,
+            lambda: self.replica.is_deciding,
         )
         self.chain_keeper = ChainKeeper(
             home.signer, home.genesis, self.ledger, home.hash_chain, self.requests.submit, now_ms
@@ -361,10 +362,11 @@ class Node:
         for evidence in effects.evidence:
             self._accuse(evidence)
         for decision in effects.decided:
-            self.requests.decided(_transaction_ids(decision))
+            self.requests.decided(decision.block.transactions, _transaction_ids(decision))
             self.snapshots.on_decided(decision)
         self._tell_view()
         self.outbox.perform(effects)
+        self.requests.go_on()
 
     def _freeze(self) -> Snapshot | None:
         # Another application than the ledger, in a benchmark, has no snapshots.

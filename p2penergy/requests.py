@@ -8,7 +8,7 @@ pool only with a valid signature of its submitter. Implements CONSENSUS section 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from p2penergy.application import NodeApplication
 from p2penergy.beat import Beat
@@ -46,11 +46,12 @@ class Requests:
         audience: Callable[[], Iterable[bytes]],
         pending: Callable[[], None],
         answer_again: Callable[[bytes, bytes, int], bool],
+        is_deciding: Callable[[], bool] = lambda: False,
     ) -> None:
         """`name` is this node's own.
 
         `committee` decides the next block, this node left out; `audience` are both stages' committees
-        of the next heights.
+        of the next heights. While `is_deciding`, no request is looked at: see decision 0403.
         """
         self._name = name
         self._ledger = ledger
@@ -60,6 +61,7 @@ class Requests:
         self._audience = audience
         self._pending = pending
         self._answer_again = answer_again
+        self._is_deciding = is_deciding
         self._book = RelayBook()
         self._look: asyncio.TimerHandle | None = None
         self._to_relay: list[bytes] = []
@@ -72,12 +74,11 @@ class Requests:
         self._being_written: set[bytes] = set()
         self.refused: Counter[str] = Counter()
 
-    def decided(self, transaction_ids: Iterable[bytes]) -> None:
+    def decided(self, transactions: Sequence[bytes], transaction_ids: Iterable[bytes]) -> None:
         """These are decided, but not durable yet: their replies come when they are."""
-        decided = tuple(transaction_ids)
-        self._being_written.update(decided)
-        self._block_transactions = max(len(decided), self._block_transactions * 7 // 8)
-        self._go_on()
+        self._being_written.update(transaction_ids)
+        self._waiting.decided(transactions)
+        self._block_transactions = max(len(transactions), self._block_transactions * 7 // 8)
 
     def published(self, transaction_ids: Iterable[bytes]) -> None:
         """These are durable: whoever asks again is answered from the store."""
@@ -93,12 +94,13 @@ class Requests:
                 self._book.heard(transaction)
                 if self._waiting.heard(transaction):
                     continue
-            if not self._waiting.put(WaitingRequest(peer, transaction, message.relayed, height)):
+            if not self._waiting.put(WaitingRequest(peer, transaction, from_member, height)):
                 self.refused["overload"] += 1
-        self._go_on()
+        self.go_on()
 
-    def _go_on(self) -> None:
-        if self._slice is None and self._waiting and self._room() > 0:
+    def go_on(self) -> None:
+        """Look at what waits, in this turn of the loop or a later one, if it is time for it."""
+        if self._slice is None and self._waiting and not self._is_deciding() and self._room() > 0:
             self._slice = asyncio.get_running_loop().call_soon(self._look_at_some)
 
     def _room(self) -> int:
@@ -107,14 +109,16 @@ class Requests:
 
     def _look_at_some(self) -> None:
         end_s = time.monotonic() + SLICE_S
+        others = sum(1 for _ in self._committee())
         for _ in range(self._room()):
-            if not self._waiting:
+            request = self._waiting.take(others)
+            if request is None:
                 break
-            self._consider(self._waiting.take())
-            if time.monotonic() > end_s:
+            self._consider(request)
+            if time.monotonic() > end_s or self._is_deciding():
                 break
         self._slice = None
-        self._go_on()
+        self.go_on()
 
     def gossip(self, transactions: tuple[bytes, ...], peer: bytes | None) -> None:
         """Take transactions whose signatures hold, and pass all on, those taken before as well.
@@ -172,7 +176,7 @@ class Requests:
                 self._admit(request)
             else:
                 self.refused["bad_signature"] += 1
-            self._go_on()
+            self.go_on()
 
         # A wrong signature of the counterparty is no reason to refuse: the ledger declines the
         # contract and says so to both (LEDGER section 5). Looked at early, it is known by then.

@@ -155,24 +155,20 @@ class EcdsaChecker:
     def check(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
         """Whether the key signed the message; from memory where it was seen before."""
         item = (public_key, message, signature)
-        name = _fingerprint(item)
+        name = fingerprint(item)
         if name in self._younger or name in self._older:
             return True
         if not verify_signature(item):
             return False
-        self._note(name)
+        self.remember(name)
         return True
 
-    def knows(self, item: SignatureItem) -> bool:
-        """Whether `item` was found good before."""
-        name = _fingerprint(item)
+    def knows(self, name: bytes) -> bool:
+        """Whether the signature with this fingerprint was found good before."""
         return name in self._younger or name in self._older
 
-    def remember(self, item: SignatureItem) -> None:
-        """Take note of a signature found good elsewhere (by the verifier's threads)."""
-        self._note(_fingerprint(item))
-
-    def _note(self, name: bytes) -> None:
+    def remember(self, name: bytes) -> None:
+        """Take note of a signature, by its fingerprint, found good elsewhere (by the verifier's threads)."""
         if name in self._older:
             return
         self._younger.add(name)
@@ -180,7 +176,8 @@ class EcdsaChecker:
             self._younger, self._older = set(), self._younger
 
 
-def _fingerprint(item: SignatureItem) -> bytes:
+def fingerprint(item: SignatureItem) -> bytes:
+    """What stands for a key, a message and a signature together, 32 bytes."""
     public_key, message, signature = item
     # With their lengths: no other key and signature give the same bytes.
     lengths = b"%d,%d:" % (len(public_key), len(signature))

@@ -9,8 +9,9 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
-from p2penergy.signing import EcdsaChecker, SignatureItem, verify_signature
+from p2penergy.signing import EcdsaChecker, SignatureItem, fingerprint, verify_signature
 
 BATCH_SIGNATURES_MAX = 64
 WAITING_SIGNATURES_MAX = 200_000
@@ -24,13 +25,21 @@ Done = Callable[[bool], None]
 class _Job:
     """Some signatures that belong together; `done` is called once with whether all hold."""
 
-    __slots__ = ("done", "good", "items", "left")
+    __slots__ = ("done", "good", "left")
 
-    def __init__(self, items: Sequence[SignatureItem], done: Done) -> None:
-        self.items = items
+    def __init__(self, signatures: int, done: Done) -> None:
         self.done = done
-        self.left = len(items)
+        self.left = signatures
         self.good = True
+
+
+class _Check(NamedTuple):
+    """One signature of a job."""
+
+    job: _Job
+    item: SignatureItem
+    name: bytes
+    """Its fingerprint."""
 
 
 class Verifier:
@@ -40,8 +49,8 @@ class Verifier:
         self.checker = checker
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="verify")
-        self._urgent: deque[tuple[_Job, SignatureItem]] = deque()
-        self._waiting: deque[tuple[_Job, SignatureItem]] = deque()
+        self._urgent: deque[_Check] = deque()
+        self._waiting: deque[_Check] = deque()
         self._running = 0
         self._closed = False
 
@@ -57,15 +66,16 @@ class Verifier:
         if not self._running and len(items) <= INLINE_SIGNATURES_MAX:
             done(all(self.checker.check(*item) for item in items))
             return True
-        unknown = [item for item in items if not self.checker.knows(item)]
+        named = [(item, fingerprint(item)) for item in items]
+        unknown = [each for each in named if not self.checker.knows(each[1])]
         if not unknown:
             done(True)
             return True
         queue = self._urgent if urgent else self._waiting
         if len(queue) + len(unknown) > WAITING_SIGNATURES_MAX:
             return False
-        job = _Job(unknown, done)
-        queue.extend((job, item) for item in unknown)
+        job = _Job(len(unknown), done)
+        queue.extend(_Check(job, item, name) for item, name in unknown)
         self._pump()
         return True
 
@@ -95,8 +105,8 @@ class Verifier:
             self._running += 1
             self._pool.submit(self._check, loop, batch)
 
-    def _check(self, loop: asyncio.AbstractEventLoop, batch: list[tuple[_Job, SignatureItem]]) -> None:
-        results = [verify_signature(item) for _, item in batch]
+    def _check(self, loop: asyncio.AbstractEventLoop, batch: list[_Check]) -> None:
+        results = [verify_signature(check.item) for check in batch]
         if not self._closed:
             try:
                 loop.call_soon_threadsafe(self._finish, batch, results)
@@ -104,14 +114,14 @@ class Verifier:
                 # The loop closed between the two lines: nobody waits for the answer any more.
                 return
 
-    def _finish(self, batch: list[tuple[_Job, SignatureItem]], results: list[bool]) -> None:
+    def _finish(self, batch: list[_Check], results: list[bool]) -> None:
         self._running -= 1
         if self._closed:
             return
         self._pump()
-        for (job, item), good in zip(batch, results, strict=True):
+        for (job, _, name), good in zip(batch, results, strict=True):
             if good:
-                self.checker.remember(item)
+                self.checker.remember(name)
             job.good &= good
             job.left -= 1
             if not job.left:

@@ -1,10 +1,12 @@
 """Requests that came and were not looked at yet: participants take turns, and nobody fills the room of all.
 
 Lives here: a bounded queue for each participant. Never here: signatures, the pool, when to look. What is not
-looked at costs memory only, so that a network that is offered too much goes on deciding at its own pace.
+looked at costs memory only, so that a network that is offered too much goes on deciding at its own pace: what
+members relay is in their pools, and comes first, so that all are ready to vote on the same transactions.
 """
 
 from collections import OrderedDict, deque
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from p2penergy.peers import participant_of
@@ -21,6 +23,7 @@ class WaitingRequest(NamedTuple):
     peer: bytes
     transaction: bytes
     relayed: bool
+    """By a member."""
     height: int
     """The node's height when it came: of what was decided later, this peer was told."""
     heard: bool = False
@@ -32,22 +35,39 @@ class WaitingRequest(NamedTuple):
         return len(self.transaction) + ENTRY_BYTES
 
 
+_Queues = OrderedDict[bytes, "deque[WaitingRequest]"]
+
+
+class _Copies:
+    """What is known of one transaction that waits, of all its copies together."""
+
+    __slots__ = ("from_clients", "heard", "is_decided", "waiting")
+
+    def __init__(self) -> None:
+        self.waiting = 0
+        self.from_clients = 0
+        self.heard = False
+        """A member relayed it while a client's copy waited."""
+        self.is_decided = False
+
+
 class WaitingRequests:
-    """In order of arrival for each participant; participants in turn."""
+    """In order of arrival for each participant, who take turns; what is decided meanwhile falls out."""
 
     def __init__(
         self, bytes_max: int = WAITING_BYTES_MAX, bytes_of_one_max: int = WAITING_BYTES_OF_ONE_MAX
     ) -> None:
         self._bytes_max = bytes_max
         self._bytes_of_one_max = bytes_of_one_max
-        self._queues: OrderedDict[bytes, deque[WaitingRequest]] = OrderedDict()
+        self._of_members: _Queues = OrderedDict()
+        self._of_clients: _Queues = OrderedDict()
+        self._relayed_in_a_row = 0
         self._bytes_of: dict[bytes, int] = {}
-        self._heard: dict[bytes, bool] = {}
-        """Of each transaction from a client that waits, whether a member relayed it since."""
+        self._copies: dict[bytes, _Copies] = {}
         self.size_bytes = 0
 
     def __bool__(self) -> bool:
-        return bool(self._queues)
+        return bool(self._of_members or self._of_clients)
 
     def put(self, request: WaitingRequest) -> bool:
         """Have it wait; False: there is no room for it."""
@@ -56,37 +76,69 @@ class WaitingRequests:
         of_one = self._bytes_of.get(who, 0) + size_bytes
         if self.size_bytes + size_bytes > self._bytes_max or of_one > self._bytes_of_one_max:
             return False
-        self._queues.setdefault(who, deque()).append(request)
-        if not request.relayed:
-            self._heard.setdefault(request.transaction, False)
+        queues = self._of_members if request.relayed else self._of_clients
+        queues.setdefault(who, deque()).append(request)
+        copies = self._copies.get(request.transaction)
+        if copies is None:
+            copies = self._copies[request.transaction] = _Copies()
+        copies.waiting += 1
+        copies.from_clients += not request.relayed
         self._bytes_of[who] = of_one
         self.size_bytes += size_bytes
         return True
 
     def heard(self, transaction: bytes) -> bool:
         """A member relays this one; True: it waits already, no second copy is needed."""
-        if transaction not in self._heard:
+        copies = self._copies.get(transaction)
+        if copies is None or not copies.from_clients:
             return False
-        self._heard[transaction] = True
+        copies.heard = True
         return True
 
-    def take(self) -> WaitingRequest:
-        """The oldest of the participant whose turn it is; raises KeyError when nothing waits."""
-        who, queue = self._queues.popitem(last=False)
+    def decided(self, transactions: Iterable[bytes]) -> None:
+        """These need not be looked at any more: whoever sent one is told by the block's reply."""
+        for transaction in transactions:
+            copies = self._copies.get(transaction)
+            if copies is not None:
+                copies.is_decided = True
+
+    def take(self, relayed_in_a_row_max: int) -> WaitingRequest | None:
+        """The next to look at; None when nothing waits that is still to be decided.
+
+        The oldest of the participant whose turn it is: of members, while they relay something, but for one of
+        a client after each `relayed_in_a_row_max` of theirs. With one less than there are members, each can
+        bring as much as any other.
+        """
+        while self:
+            request, copies = self._pop(self._relayed_in_a_row < relayed_in_a_row_max)
+            if not copies.is_decided:
+                self._relayed_in_a_row = self._relayed_in_a_row + 1 if request.relayed else 0
+                return request._replace(heard=True) if copies.heard and not request.relayed else request
+        return None
+
+    def _pop(self, members_first: bool) -> tuple[WaitingRequest, _Copies]:
+        queues, others = self._of_members, self._of_clients
+        if not queues or (others and not members_first):
+            queues = others
+        who, queue = queues.popitem(last=False)
         request = queue.popleft()
-        self.size_bytes -= request.size_bytes
         if queue:
-            self._queues[who] = queue
-            self._bytes_of[who] -= request.size_bytes
-        else:
+            queues[who] = queue
+        self.size_bytes -= request.size_bytes
+        self._bytes_of[who] -= request.size_bytes
+        if not self._bytes_of[who]:
             del self._bytes_of[who]
-        if not request.relayed and self._heard.pop(request.transaction, False):
-            return request._replace(heard=True)
-        return request
+        copies = self._copies[request.transaction]
+        copies.waiting -= 1
+        copies.from_clients -= not request.relayed
+        if not copies.waiting:
+            del self._copies[request.transaction]
+        return request, copies
 
     def clear(self) -> None:
         """Forget all."""
-        self._queues.clear()
+        self._of_members.clear()
+        self._of_clients.clear()
         self._bytes_of.clear()
-        self._heard.clear()
+        self._copies.clear()
         self.size_bytes = 0

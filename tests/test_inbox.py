@@ -64,8 +64,12 @@ class Members:
     def __init__(self) -> None:
         self.pool = self
         self.items: list[SignatureItem] = []
+        self.pending: set[bytes] = set()
 
     height = 0
+
+    def holds(self, transaction: bytes) -> bool:
+        return transaction in self.pending
 
     def member_key(self, participant_id: bytes, height: int) -> bytes | None:
         return public_keys().get(participant_id)
@@ -267,6 +271,15 @@ def test_transactions_of_a_forged_proposal_are_never_checked() -> None:
     assert bench.events == []
     bench.verifier.waiting[2](False)
     assert len(bench.events) == 1
+
+
+def test_what_is_pending_here_was_checked_when_it_came() -> None:
+    bench = Bench()
+    bench.members.items = [(b"k" * 33, b"signed", b"s" * 64)]
+    bench.members.pending = {b"t"}
+    bench.take(PrePrepare(PEER, 1, 1, b"d" * 32, b"s" * 64, BLOCK_OF_ONE, (), None))
+    bench.verifier.waiting[0](True)
+    assert (len(bench.verifier.waiting), len(bench.events)) == (1, 1)
 
 
 def test_what_the_committee_sends_is_urgent_and_what_others_relay_is_not() -> None:

@@ -101,7 +101,8 @@ class Member:
             lambda: self.others,
             lambda: self.others,
         )
-        self.requests = Requests(*parts, self.woken.set, lambda *_: False)
+        self.deciding = False
+        self.requests = Requests(*parts, self.woken.set, lambda *_: False, lambda: self.deciding)
 
     def client(self, turn: int) -> bytes:
         """A client in whose order this member has that turn."""
@@ -169,9 +170,47 @@ async def test_while_enough_is_pending_no_more_is_looked_at() -> None:
     assert member.pool.taken == [b"one"]
     member.pool.others = 0
     member.woken.clear()
-    member.requests.decided([])
+    member.requests.decided([], [])
+    member.requests.go_on()
     await member.woken.wait()
     assert member.pool.taken == [b"one", b"two"]
+    member.requests.stop()
+
+
+async def test_while_a_proposal_is_being_decided_no_request_is_looked_at() -> None:
+    member = Member()
+    member.deciding = True
+    member.requests.on_request(member.client(0), Request((b"one", b"two"), relayed=False))
+    member.requests.go_on()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert member.pool.taken == []
+    member.deciding = False
+    member.requests.decided([b"one"], [b"1" * 32])
+    member.requests.go_on()
+    await member.woken.wait()
+    assert member.pool.taken == [b"two"], "what was decided meanwhile needs no look"
+    member.requests.stop()
+
+
+async def test_what_members_relay_is_looked_at_before_what_clients_bring() -> None:
+    member = Member()
+    member.deciding = True
+    member.requests.on_request(member.client(0), Request((b"own 1", b"own 2"), relayed=False))
+    for number, other in enumerate(member.others):
+        member.requests.on_request(other, Request((b"%d a" % number, b"%d b" % number), relayed=True))
+    # Only members relay: whoever else says so is a client like any other.
+    member.requests.on_request(b"s" * 20, Request((b"stranger",), relayed=True))
+    member.deciding = False
+    member.requests.go_on()
+    await member.woken.wait()
+    assert member.pool.taken == [
+        *(b"%d a" % number for number in range(3)),
+        b"own 1",
+        *(b"%d b" % number for number in range(3)),
+        b"stranger",
+        b"own 2",
+    ]
     member.requests.stop()
 
 
@@ -202,7 +241,7 @@ async def test_what_is_with_the_verifier_counts_and_leaves_room_when_it_is_done(
 
 async def test_large_blocks_are_reason_to_look_at_more() -> None:
     member = Member()
-    member.requests.decided([bytes([n % 256]) * 32 for n in range(PENDING_ENOUGH)])
+    member.requests.decided([b"."] * PENDING_ENOUGH, [])
     member.pool.others = PENDING_ENOUGH
     await member.admits(member.client(0), b"one")
     assert member.pool.taken == [b"one"]

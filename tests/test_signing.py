@@ -38,6 +38,7 @@ from p2penergy.signing import (
     Verified,
     certificate_items,
     check_message,
+    fingerprint,
     message_items,
     public_key_bytes,
     verify_signature,
@@ -170,9 +171,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[SignatureItem]:
 def test_a_good_signature_is_checked_once(counted: list[SignatureItem]) -> None:
     checker = EcdsaChecker()
     good = item()
-    assert not checker.knows(good)
+    assert not checker.knows(fingerprint(good))
     assert all(checker.check(*good) for _ in range(3))
-    assert checker.knows(good)
+    assert checker.knows(fingerprint(good))
     assert counted == [good]
 
 
@@ -180,7 +181,7 @@ def test_a_bad_signature_is_not_remembered(counted: list[SignatureItem]) -> None
     checker = EcdsaChecker()
     bad = (item()[0], b"another", item()[2])
     assert not any(checker.check(*bad) for _ in range(3))
-    assert not checker.knows(bad)
+    assert not checker.knows(fingerprint(bad))
     assert counted == [bad] * 3
 
 
@@ -198,11 +199,11 @@ def test_the_older_half_is_forgotten_at_once() -> None:
     checker = EcdsaChecker(cache_signatures_max=4)
     made = [item(b"%d" % i) for i in range(7)]
     for number, one in enumerate(made, 1):
-        checker.remember(one)
+        checker.remember(fingerprint(one))
         assert checker.remembered <= 4
         # The last half at least is always there.
-        assert all(checker.knows(recent) for recent in made[:number][-2:])
-    assert [checker.knows(one) for one in made] == [False] * 4 + [True] * 3
+        assert all(checker.knows(fingerprint(recent)) for recent in made[:number][-2:])
+    assert [checker.knows(fingerprint(one)) for one in made] == [False] * 4 + [True] * 3
 
 
 def test_bad_signatures_push_no_good_one_out() -> None:
@@ -211,16 +212,16 @@ def test_bad_signatures_push_no_good_one_out() -> None:
     checker.check(*good)
     for i in range(10):
         checker.check(good[0], b"%d" % i, good[2])
-    assert checker.knows(good)
+    assert checker.knows(fingerprint(good))
 
 
 def test_remembering_the_same_again_pushes_nothing_out() -> None:
     checker = EcdsaChecker(cache_signatures_max=6)
     first, second = item(b"1"), item(b"2")
     for one in (first, second, second, first, second, first):
-        checker.remember(one)
-    assert checker.knows(first)
-    assert checker.knows(second)
+        checker.remember(fingerprint(one))
+    assert checker.knows(fingerprint(first))
+    assert checker.knows(fingerprint(second))
 
 
 def test_what_is_remembered_is_this_key_message_and_signature() -> None:
@@ -234,13 +235,13 @@ def test_what_is_remembered_is_this_key_message_and_signature() -> None:
         (key, message[1:], signature + message[:1]),
     ]
     for other in others:
-        assert not checker.knows(other)
+        assert not checker.knows(fingerprint(other))
         assert not checker.check(*other)
 
 
 def test_large_messages_take_no_more_memory_than_small_ones() -> None:
     checker = EcdsaChecker()
-    checker.remember(item(b"x" * 1_000_000))
+    checker.remember(fingerprint(item(b"x" * 1_000_000)))
     assert all(len(name) == 32 for name in checker._younger)
 
 

@@ -12,7 +12,7 @@ import uvloop
 from samples import public_keys, signers
 
 from p2penergy import verifier as module
-from p2penergy.signing import EcdsaChecker, SignatureItem, verify_signature
+from p2penergy.signing import EcdsaChecker, SignatureItem, fingerprint, verify_signature
 from p2penergy.verifier import BATCH_SIGNATURES_MAX, INLINE_SIGNATURES_MAX, Verifier
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
@@ -69,7 +69,7 @@ def test_good_signatures_are_found_good_and_remembered(run: Run, count: int, thr
         verifier = Verifier(EcdsaChecker(), threads)
         made = items(count)
         assert await verifier.verify(made)
-        assert all(verifier.checker.knows(item) for item in made)
+        assert all(verifier.checker.knows(fingerprint(item)) for item in made)
         verifier.close()
 
     run(main())
@@ -84,7 +84,9 @@ def test_one_bad_signature_spoils_its_job_and_no_other(run: Run, count: int) -> 
             made[place] = spoilt(made[place])
             other = items(count, 500_000 + place * 1000)
             assert await asyncio.gather(verifier.verify(made), verifier.verify(other)) == [False, True]
-            assert [verifier.checker.knows(item) for item in made] == [i != place for i in range(count)]
+            assert [verifier.checker.knows(fingerprint(item)) for item in made] == [
+                i != place for i in range(count)
+            ]
         verifier.close()
 
     run(main())
@@ -97,7 +99,7 @@ def test_nothing_to_check_is_answered_at_once(run: Run) -> None:
         assert verifier.submit([], answers.append)
         made = items(100)
         for item in made:
-            verifier.checker.remember(item)
+            verifier.checker.remember(fingerprint(item))
         assert verifier.submit(made, answers.append)
         assert answers == [True, True]
         verifier.close()

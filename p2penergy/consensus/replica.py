@@ -113,6 +113,12 @@ class Replica:
         return sync.tip_of(self._work)
 
     @property
+    def is_deciding(self) -> bool:
+        """Whether the view entered has a proposal that is not decided yet."""
+        instance = self._work.instance
+        return instance.view in instance.votes.proposals
+
+    @property
     def counters(self) -> Mapping[str, int]:
         """How often what happened; refusals as `refused_CODE`."""
         return self._work.counters

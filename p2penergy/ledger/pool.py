@@ -113,6 +113,10 @@ class _Share:
     size_bytes: int = 0
 
 
+_NOTHING = _Share()
+"""Of who has nothing pending; never changed."""
+
+
 class Pool:
     """Bounded, deterministic; reads the current state through `get`."""
 
@@ -131,6 +135,10 @@ class Pool:
         self._life_periods = life_periods
         self._get = get
         self._pending: dict[bytes, _Pending] = {}
+        self._held: set[bytes] = set()
+        """The bytes of all that are pending."""
+        self._tip: tuple[bytes | None, int] = (None, 0)
+        """The tip's record with its period: read anew once per block."""
         self._lanes: dict[int, _Lane] = {}
         self._shares: dict[bytes, _Share] = {}
         self.size_bytes = 0
@@ -138,13 +146,25 @@ class Pool:
     def __len__(self) -> int:
         return len(self._pending)
 
+    def holds(self, data: bytes) -> bool:
+        """Whether these very bytes are pending here, hence signed by their submitter."""
+        return data in self._held
+
+    @property
+    def _period(self) -> int:
+        """Of the last block."""
+        value = self._get(keys.TIP)
+        if value != self._tip[0]:
+            self._tip = value, query.tip(self._get).period
+        return self._tip[1]
+
     @property
     def ready(self) -> int:
         """How many are about the last block's period or an earlier one, hence soon decided.
 
         What waits for a later period is no reason to take nothing more until then.
         """
-        now = query.tip(self._get).period
+        now = self._period
         return sum(lane.count for period, lane in self._lanes.items() if period <= now)
 
     def signature_items(self, data: bytes) -> list[SignatureItem]:
@@ -220,7 +240,7 @@ class Pool:
 
     def _stranger(self, transaction: Transaction) -> PoolResult | None:
         submitter = submitter_of(transaction)
-        if query.member(self._get, submitter) is None:
+        if self._get(keys.member(submitter)) is None:
             return PoolResult(False, "unknown_submitter", f"{submitter.hex()} is not a member")
         return None
 
@@ -253,7 +273,7 @@ class Pool:
         return self._get(keys.bill(transaction.meter, transaction.period)) is not None
 
     def _untimely(self, transaction: Transaction) -> PoolResult | None:
-        now, period = query.tip(self._get).period, period_of(transaction)
+        now, period = self._period, period_of(transaction)
         latest = now + self._life_periods
         if period > latest:
             said = f"the transaction is about period {period}, at most {latest} is taken now"
@@ -268,7 +288,7 @@ class Pool:
         return None
 
     def _full(self, size_bytes: int, submitter: bytes, period: int) -> PoolResult | None:
-        share = self._shares.get(submitter, _Share())
+        share = self._shares.get(submitter, _NOTHING)
         if share.count >= SUBMITTER_TRANSACTIONS_MAX or share.size_bytes + size_bytes > SUBMITTER_BYTES_MAX:
             said = f"{share.count} transactions of this submitter are pending; wait for their receipts"
             return PoolResult(False, "submitter_full", said)
@@ -286,7 +306,7 @@ class Pool:
         A few members could fill every place with contracts of tomorrow, and shut the market for a day.
         """
         latest = max(self._lanes, default=0)
-        soon = query.tip(self._get).period + 1
+        soon = self._period + 1
         return self._lanes[latest] if latest > max(period, soon) else None
 
     def _make_room(self, size_bytes: int, period: int) -> None:
@@ -303,6 +323,7 @@ class Pool:
         pending = _Pending(data, submitter, first_period(transaction), expires, goes_first, accused)
         self._make_room(len(data), pending.period)
         self._pending[key] = pending
+        self._held.add(data)
         self._lanes.setdefault(pending.period, _Lane()).add(key, pending)
         share = self._shares.setdefault(submitter, _Share())
         share.count += 1
@@ -313,6 +334,7 @@ class Pool:
         pending = self._pending.pop(key, None)
         if pending is None:
             return
+        self._held.discard(pending.data)
         lane = self._lanes[pending.period]
         lane.remove(key, pending)
         if lane.is_empty():

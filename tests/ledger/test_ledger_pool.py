@@ -325,3 +325,16 @@ def test_the_pool_reads_the_state_as_it_is_now() -> None:
     village.block(raw)
     assert apart.check(raw).code == "answered"
     assert not isinstance(parse(raw, village.chain_id).transaction, Contract)
+
+
+def test_the_pool_knows_the_very_bytes_that_are_pending() -> None:
+    village = Village()
+    raw = village.reading(1, export_wh=5)
+    other_signature = raw[:-1] + bytes([raw[-1] ^ 1])
+    pool_ = village.ledger.pool
+    assert not pool_.holds(raw)
+    taken(village, raw)
+    assert pool_.holds(raw)
+    assert not pool_.holds(other_signature), "its signature was never checked"
+    village.propose()
+    assert not pool_.holds(raw)

@@ -104,7 +104,7 @@ async def test_what_is_decided_but_not_yet_durable_is_not_refused(village: Villa
     await eventually(lambda: not requests._being_written and running.store.transaction(key) is not None)
     mesh, listener, peer = await village.dial_as("H006", "H001")
     # As it is between a decision and the disk's word for it.
-    requests.decided([key])
+    requests.decided([encode(reading)], [key])
     stored, running.node.replies.answer_again = running.node.replies.answer_again, lambda *_: False
     requests._answer_again = lambda *_: False
     before = requests.refused["answered"]
