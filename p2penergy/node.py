@@ -133,6 +133,7 @@ class Node:
         rules = home.genesis.consensus
         # Proposed as its slot begins, a full block is decided before the slot ends for everybody.
         slot_ms = rules.alpha_ms - rules.eps_ms - rules.delta_ms
+        self._proposal_ms_max = rules.alpha_ms // 2
         self.pacer = Pacer(settings.block_bytes_max, slot_ms * PACED_PERCENT // 100)
         self.replica.proposal_bytes_max = self.pacer.limit_bytes
         nodes = frozenset(map(bytes.fromhex, home.config.peers))
@@ -148,7 +149,7 @@ class Node:
             self._audience,
             self._pending,
             self.replies.answer_again,
-            lambda: self.replica.is_deciding,
+            self._is_deciding,
         )
         self.chain_keeper = ChainKeeper(
             home.signer, home.genesis, self.ledger, home.hash_chain, self.requests.submit, now_ms
@@ -345,6 +346,15 @@ class Node:
         log.debug("peer down", extra={"peer": peer.hex(), "reason": reason})
 
     # ---- inside -------------------------------------------------------------------------------
+
+    def _is_deciding(self) -> bool:
+        """Whether a block is on its way, or due: then whoever makes and checks it has the machine for itself."""
+        replica = self.replica
+        if replica.is_deciding:
+            return True
+        if replica.view < replica.first or not self.ledger.pool.ready:
+            return False
+        return self._now_ms() - replica.start_ms(replica.view) < self._proposal_ms_max
 
     def _pace(self, effects: Effects) -> None:
         now_us = time.monotonic_ns() // 1000

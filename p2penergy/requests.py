@@ -29,6 +29,8 @@ SLICE_S = 0.004
 PENDING_ENOUGH = 1_000
 BLOCKS_ENOUGH = 4
 """While so many wait for the next blocks, or as many as in so many blocks, no more are looked at."""
+HOLD_S = 0.02
+"""How often to see whether requests may be looked at again."""
 LOOK_S = 0.05
 """How often to look whose turn it is, while something waits for its turn."""
 
@@ -67,6 +69,7 @@ class Requests:
         self._to_relay: list[bytes] = []
         self._waiting = WaitingRequests()
         self._slice: asyncio.Handle | None = None
+        self._hold: asyncio.TimerHandle | None = None
         self._checking = 0
         """How many are with the verifier."""
         self._block_transactions = 0
@@ -100,8 +103,18 @@ class Requests:
 
     def go_on(self) -> None:
         """Look at what waits, in this turn of the loop or a later one, if it is time for it."""
-        if self._slice is None and self._waiting and not self._is_deciding() and self._room() > 0:
-            self._slice = asyncio.get_running_loop().call_soon(self._look_at_some)
+        if self._slice is not None or not self._waiting:
+            return
+        loop = asyncio.get_running_loop()
+        if self._is_deciding():
+            if self._hold is None:
+                self._hold = loop.call_later(HOLD_S, self._held)
+        elif self._room() > 0:
+            self._slice = loop.call_soon(self._look_at_some)
+
+    def _held(self) -> None:
+        self._hold = None
+        self.go_on()
 
     def _room(self) -> int:
         enough = max(PENDING_ENOUGH, BLOCKS_ENOUGH * self._block_transactions)
@@ -154,8 +167,9 @@ class Requests:
         """What waits for its turn waits no more."""
         self._waiting.clear()
         self._beat.stop()
-        if self._look is not None:
-            self._look.cancel()
+        for timer in (self._look, self._hold):
+            if timer is not None:
+                timer.cancel()
 
     def _consider(self, request: WaitingRequest) -> None:
         # What needs no signature is refused before one is looked at.

@@ -193,6 +193,16 @@ async def test_while_a_proposal_is_being_decided_no_request_is_looked_at() -> No
     member.requests.stop()
 
 
+async def test_what_was_held_up_is_looked_at_when_its_time_has_come_though_nothing_happens() -> None:
+    member = Member()
+    member.deciding = True
+    member.requests.on_request(member.client(0), Request((b"one",), relayed=False))
+    member.deciding = False
+    await member.woken.wait()
+    assert member.pool.taken == [b"one"]
+    member.requests.stop()
+
+
 async def test_what_members_relay_is_looked_at_before_what_clients_bring() -> None:
     member = Member()
     member.deciding = True
