@@ -348,7 +348,7 @@ class Node:
     # ---- inside -------------------------------------------------------------------------------
 
     def _is_deciding(self) -> bool:
-        """Whether a block is on its way, or due: then whoever makes and checks it has the machine for itself."""
+        """Whether a block is on its way, or due: then making and checking it comes before all requests."""
         replica = self.replica
         if replica.is_deciding:
             return True
