@@ -95,7 +95,7 @@ class Requests:
         for transaction in message.transactions:
             if from_member:
                 self._book.heard(transaction)
-                if self._waiting.heard(transaction):
+                if self._waiting.heard(transaction) or self._ledger.pool.holds(transaction):
                     continue
             if not self._waiting.put(WaitingRequest(peer, transaction, from_member, height)):
                 self.refused["overload"] += 1
@@ -221,9 +221,7 @@ class Requests:
     def _look_again(self) -> None:
         loop = asyncio.get_running_loop()
         pool = self._ledger.pool
-        for transaction in self._book.due(int(loop.time() * 1000)):
-            if pool.check(transaction).code == "pending":
-                self._to_relay.append(transaction)
+        self._to_relay += filter(pool.holds, self._book.due(int(loop.time() * 1000)))
         if self._to_relay:
             self._beat.ask()
         self._look = loop.call_later(LOOK_S, self._look_again) if self._book.waiting else None

@@ -73,8 +73,11 @@ class Waiting(Pool):
     def ready(self) -> int:
         return len(self.taken) + self.others
 
+    def holds(self, transaction: bytes) -> bool:
+        return transaction in self.taken
+
     def check(self, transaction: bytes) -> PoolResult:
-        return PENDING if transaction in self.taken else TAKEN
+        return PENDING if self.holds(transaction) else TAKEN
 
     def add(self, transaction: bytes) -> PoolResult:
         result = self.check(transaction)
