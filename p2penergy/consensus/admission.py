@@ -51,6 +51,10 @@ def checkable(work: Work, message: Message) -> tuple[Message, KeyOf]:
     """What of an admitted message can be verified, and with which keys; see `Replica.checkable`."""
     match message:
         case PrePrepare() | Prepare() | Commit() | ViewChange():
+            if message.height > work.instance.height + 1:
+                # While its signature is being checked, this node may catch up with it: what was signed
+                # with a key of today must not count among votes that are signed with the next one.
+                return Status(message.height, 0), _nobody
             return message, work.chain.keys_at(message.height)
         case Decided() if message.certificate.height > work.instance.height:
             return Status(min(message.certificate.height + 1, INTEGER_MAX), 0), _nobody

@@ -146,26 +146,19 @@ def plan_of(scenario: Scenario, seed: int = 0) -> Plan:
     """
     _check(scenario)
     settings = Settings(members=scenario.members)
-    chain = Chain(
-        make_genesis(settings),
-        CounterApplication(make_genesis(settings)),
-        settings.ring().checker,
-        Rules(),
-        None,
-    )
-    seats = seats_of_places(scenario, chain.schedule)
+    seats, schedule = seats_of_places(scenario, settings), _schedule(settings)
     atoms: list[Atom] = [Corrupt(seats[twin], (), twin=True) for twin in scenario.twins]
-    everybody, view = sorted(set(seats.values())), chain.schedule.first
+    everybody, view = sorted(set(seats.values())), schedule.first
     for one in scenario.rounds:
-        turn = _turn_of(one.leader, view, scenario, chain.schedule)
+        turn = _turn_of(one.leader, view, scenario, schedule)
         if turn > view:
-            atoms.append(_split_views(chain.schedule, view, turn, tuple((seat,) for seat in everybody)))
+            atoms.append(_split_views(schedule, view, turn, tuple((seat,) for seat in everybody)))
         groups = [tuple(seats[place] for place in group) for group in one.partitions]
         named = {seat for group in groups for seat in group}
         groups.extend((seat,) for seat in everybody if seat not in named)
         view = turn + 1
-        atoms.append(_split_views(chain.schedule, turn, view, tuple(groups)))
-    slots = chain.schedule.start_slot(view) - chain.schedule.first
+        atoms.append(_split_views(schedule, turn, view, tuple(groups)))
+    slots = schedule.start_slot(view) - schedule.first
     return Plan(seed, Profile("twins", (), eager=True), settings, tuple(atoms), slots)
 
 
@@ -180,12 +173,18 @@ def _split_views(schedule: Schedule, view: int, until: int, groups: tuple[tuple[
     return Split(schedule.start_ms(view) - T0_MS, schedule.start_ms(until) - T0_MS, groups)
 
 
-def seats_of_places(scenario: Scenario, schedule: Schedule) -> dict[int | str, int]:
+def _schedule(settings: Settings) -> Schedule:
+    """The views of height 1."""
+    genesis = make_genesis(settings)
+    return Chain(genesis, CounterApplication(genesis), settings.ring().checker, Rules(), None).schedule
+
+
+def seats_of_places(scenario: Scenario, settings: Settings) -> dict[int | str, int]:
     """Place -> seat. A place is where its member stands in the first committee's rotation."""
-    n, first = scenario.members, scenario.rounds[0].leader
+    n, first, schedule = scenario.members, scenario.rounds[0].leader, _schedule(settings)
     seats: dict[int | str, int] = {}
     for place in range(n):
         seats[place] = member_of(schedule.leader(schedule.first + (place - first) % n))
     for number, twin in enumerate(scenario.twins):
-        seats[f"{twin}'"] = Settings(members=n).everybody + number
+        seats[f"{twin}'"] = settings.everybody + number
     return seats

@@ -7,6 +7,7 @@ import pytest
 from consensus_bench import Bench
 from consensus_harness import participant, signed
 
+from p2penergy.consensus.effects import Received
 from p2penergy.messages import (
     BlockRequest,
     BlockResponse,
@@ -15,8 +16,11 @@ from p2penergy.messages import (
     Query,
     Request,
     Status,
+    SyncRequest,
     SyncResponse,
+    encode,
 )
+from p2penergy.signing import Verified
 
 STRANGER = participant(99)
 
@@ -50,12 +54,28 @@ def test_height_window(bench: Bench) -> None:
     assert code(bench, moved(vote, height=3)) is None, "the next height waits in the buffer"
 
 
-def test_far_ahead_heights_prompt_one_sync_and_are_refused(bench: Bench) -> None:
+def test_far_ahead_heights_prompt_one_sync_and_are_no_votes(bench: Bench) -> None:
     vote = signed(moved(bench.prepare(bench.others[0], 3, bytes(32)), height=9), bench.chain_id)
     assert code(bench, vote) is None
     bench.deliver(vote)
-    assert "height_window" in bench.refused
-    assert code(bench, vote) == "height_window", "the claim is known: no more signature checks for it"
+    asked = bench.sent_to(SyncRequest)
+    assert asked == [(bench.others[0],)]
+    assert bench.node.replica.buffered_messages == 0
+    assert code(bench, vote) == "height_window", "the claim is known"
+
+
+def test_a_vote_from_far_ahead_is_none_when_its_height_comes_before_its_signature_is_checked() -> None:
+    bench = Bench(leads=4).at(1)
+    member = bench.others[0]
+    far = signed(moved(bench.prepare(member, 4, bytes(32)), height=3), bench.chain_id)
+    assert code(bench, far) is None
+    checkable, _ = bench.node.replica.checkable(far)
+    bench.decide(1)
+    bench.at(2)
+    bench.decide(2)
+    bench.node.step(Received(Verified(checkable, encode(far)), member))
+    assert bench.node.replica.height == 3
+    assert bench.node.replica.buffered_messages == 0
 
 
 def test_view_window(bench: Bench) -> None:
