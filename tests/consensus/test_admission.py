@@ -193,6 +193,30 @@ def test_a_lower_heights_view_change_is_answered_by_the_tip_once_per_delta(bench
     assert code(bench, change, laggard) is None
 
 
+def test_a_lower_heights_view_change_costs_no_signature_check(bench: Bench) -> None:
+    change = moved(bench.view_change(bench.others[0], 3), height=1)
+    checkable, key_of = bench.node.replica.checkable(change)
+    assert (checkable, key_of(bench.others[0])) == (Status(1, 0), None)
+
+
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_no_message_asks_for_more_signature_checks_than_a_committee_has_members(
+    bench: Bench, ahead: int
+) -> None:
+    def place(message: Any) -> Any:
+        return moved(message, height=2 + ahead)
+
+    known, n = bench.block(4), len(bench.members)
+    changes = tuple(bench.view_change(bench.others[i % 3], 4) for i in range(n + 1))
+    proof = bench.pc(3, known.digest, bench.members)
+    longer = moved(proof, votes=(*proof.votes, (STRANGER, bytes(64))))
+    assert code(bench, place(bench.pre_prepare(4, known, changes[:n], proof))) is None
+    assert code(bench, place(bench.pre_prepare(4, known, changes, proof))) == "justification_too_long"
+    assert code(bench, place(bench.pre_prepare(4, known, changes[:n], longer))) == "bad_certificate"
+    assert code(bench, place(bench.view_change(bench.others[0], 4, proof))) is None
+    assert code(bench, place(bench.view_change(bench.others[0], 4, longer))) == "bad_certificate"
+
+
 def test_what_is_not_the_cores_is_refused(bench: Bench) -> None:
     for message in (Request((b"tx",), False), Query(1, "topic", b"")):
         assert code(bench, message) == "not_consensus"
