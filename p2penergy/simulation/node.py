@@ -164,7 +164,7 @@ class SimNode:
         except RefusedSignatureError as error:
             self.refused[error.code] += 1
             return
-        self.world.watch.accepted(self, message)
+        self.world.watch.accepted(self, checkable)
         self.drive(Received(verified, source.participant), (source, message, raw))
 
     def request(self, transactions: tuple[bytes, ...], relayed: bool = False) -> None:
