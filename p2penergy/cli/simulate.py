@@ -26,14 +26,14 @@ from p2penergy.messages import COMMITTEE_SIZE_MAX
 from p2penergy.simulation.coverage import Coverage
 from p2penergy.simulation.plans import PROFILES, Plan, draw_plan, profile_named
 from p2penergy.simulation.runner import Result, run_plan
-from p2penergy.simulation.scenario import ScenarioError, numbered, parse, plan_of
+from p2penergy.simulation.scenario import ScenarioError, of_seed, parse, plan_of
 from p2penergy.simulation.shrinking import shrink
 
 JOBS_MAX = 256
 CROWD_MAX = 5_000
 CHUNK_SEEDS = 16
 TWINS = "twins"
-"""The profile whose seeds number all Twins scenarios: 0..262143 is all of them for 4 members."""
+"""The profile of Twins scenarios; which one a seed is, `scenario.of_seed` says."""
 
 
 @dataclass(slots=True)
@@ -98,9 +98,9 @@ def parse_seeds(text: str) -> range:
 
 
 def plan_for(seed: int, members: int, profile: str) -> Plan:
-    """A drawn plan; for the profile `twins` the Twins scenario of that number."""
+    """A drawn plan; for the profile `twins` the Twins scenario of that seed."""
     if profile == TWINS:
-        return plan_of(numbered(seed, members), seed)
+        return plan_of(of_seed(seed, members), seed)
     return draw_plan(seed, members, profile_named(profile))
 
 

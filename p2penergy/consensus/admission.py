@@ -51,6 +51,11 @@ def checkable(work: Work, message: Message) -> tuple[Message, KeyOf]:
     """What of an admitted message can be verified, and with which keys; see `Replica.checkable`."""
     match message:
         case PrePrepare() | Prepare() | Commit() | ViewChange():
+            if not 0 <= message.height - work.instance.height <= 1:
+                # An old one asks for the tip. One of far ahead claims a height: while its signature is being
+                # checked, this node may catch up with it, and what was signed with a key of today must not
+                # count among votes that are signed with the next one.
+                return Status(message.height, 0), _nobody
             return message, work.chain.keys_at(message.height)
         case Decided() if message.certificate.height > work.instance.height:
             return Status(min(message.certificate.height + 1, INTEGER_MAX), 0), _nobody
@@ -77,18 +82,31 @@ def _of_vote(work: Work, vote: Vote, peer: bytes) -> str | None:
     if vote.sender == work.me:
         # Own votes count by way of memory and store only; echoes and stolen keys count for nothing.
         return "own_message"
-    if isinstance(vote, PrePrepare) and any(change.certificate for change in vote.justification):
-        # One certificate speaks for all; each other one would cost a committee of signature checks.
-        return "justification_too_long"
     if vote.height < height:
         return _of_old_vote(work, vote, peer)
     if vote.height > height + 1:
         return None if work.catch_up.is_news(peer, vote.height - 1) else "height_window"
+    too_long = _too_long(work, vote)
+    if too_long is not None:
+        return too_long
     if vote.height == height + 1:
         if not work.chain.may_be_member_next(vote.sender):
             return "not_member"
         return "duplicate" if work.early.holds(vote) else None
     return _of_current_vote(work, vote)
+
+
+def _too_long(work: Work, vote: Vote) -> str | None:
+    """Whether a message asks for more signature checks than any committee of its height can have signed."""
+    signers_max = work.chain.signers_max(vote.height)
+    if isinstance(vote, PrePrepare):
+        # One certificate speaks for all; each other one would cost a committee of signature checks.
+        changes = vote.justification
+        if len(changes) > signers_max or any(change.certificate for change in changes):
+            return "justification_too_long"
+    if isinstance(vote, PrePrepare | ViewChange) and vote.certificate is not None:
+        return "bad_certificate" if len(vote.certificate.votes) > signers_max else None
+    return None
 
 
 def _of_old_vote(work: Work, vote: Vote, peer: bytes) -> str | None:

@@ -146,6 +146,14 @@ class Chain:
                 return key
         return None
 
+    def signers_max(self, height: int) -> int:
+        """How many members a committee of the working height or of the next can have."""
+        if height == self.height:
+            return self.committee.n
+        if self._timing.lag_blocks == 1:
+            return self._timing.committee_size_max
+        return max((committee.n for committee in self._drawing.after_next()), default=0)
+
     def keys_at(self, height: int) -> KeyOf:
         """With which keys votes of a height are signed; heights not at hand are judged by today's keys."""
         if height == self.height + 1:

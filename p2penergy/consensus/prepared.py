@@ -1,8 +1,8 @@
 """PREPARED: the highest prepared certificate of the working height.
 
 Lives here: making a PC of collected PREPAREs, and taking the higher one for (pv, pd). Never here: the
-COMMIT that may follow (`voting`). Owns the invariant that (pv, pd) only grows, is durable, and at the
-moment of a VIEW-CHANGE lies below its view. Implements CONSENSUS section 4.
+COMMIT that may follow (`voting`). Owns the invariants that (pv, pd) only grows, is durable together with
+its block, and at the moment of a VIEW-CHANGE lies below its view. Implements CONSENSUS section 4.
 """
 
 from p2penergy.consensus import certificates
@@ -23,14 +23,18 @@ def certificate_of(work: Work, view: int) -> Certificate | None:
 
 
 def learn(work: Work, certificate: Certificate) -> None:
-    """PREPARED: a PC of a higher view than pv becomes (pv, pd), durably."""
+    """PREPARED: a PC of a higher view than pv becomes (pv, pd), durably, if its block is here.
+
+    Whoever claims a block must be able to deliver it: those who voted for it let go of it after a while,
+    and a claim that nobody can answer would stop every later view that needs this node's VIEW-CHANGE.
+    Without the block this node has not sent COMMIT, so that nothing is lost by its silence.
+    """
     instance = work.instance
-    if instance.prepared is not None and certificate.view <= instance.prepared.view:
+    known = instance.blocks.get(certificate.digest)
+    if known is None or (instance.prepared is not None and certificate.view <= instance.prepared.view):
         return
     instance.prepared = certificate
-    known = instance.blocks.get(certificate.digest)
-    if known is not None:
-        work.keep_block(known)
+    work.keep_block(known)
     work.persist(PreparedRecord(instance.height, certificate.view, certificate.digest, encode(certificate)))
     work.counters["prepared"] += 1
 
@@ -46,10 +50,7 @@ def learn_below(work: Work, view: int) -> None:
 def learn_from_others(work: Work, certificate: Certificate | None) -> None:
     """Take over a sound PC that came beside a message.
 
-    Only with its block at hand: whoever names a block as prepared must be able to deliver it. Only of
-    views up to the own one: a VIEW-CHANGE must not name its own view or a later one.
+    Only of views up to the own one: a VIEW-CHANGE must not name its own view or a later one.
     """
-    if certificate is None or certificate.view > work.instance.view:
-        return
-    if certificate.digest in work.instance.blocks:
+    if certificate is not None and certificate.view <= work.instance.view:
         learn(work, certificate)

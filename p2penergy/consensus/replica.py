@@ -170,8 +170,8 @@ class Replica:
         """What to verify and step with of an admitted message, and with whose keys.
 
         Votes are checked with the keys that their height's committee was drawn with. A decision above the
-        working height can't be verified, since others may be members by then: what is left of it is its
-        sender's claim of a height.
+        working height, or a vote above the next, can't be verified, since others may be members by then, or
+        have other keys: what is left of it is its sender's claim of a height.
         """
         return admission.checkable(self._work, message)
 

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from p2penergy import relaying
 from p2penergy.consensus.effects import Decision, Effects, Event, Pending, Received, Send, Tick
 from p2penergy.consensus.errors import InvariantError
 from p2penergy.consensus.replica import Replica
 from p2penergy.messages import (
     SYNC_BLOCKS_MAX,
+    Certificate,
     Decided,
     MalformedMessageError,
     Message,
@@ -162,7 +164,7 @@ class SimNode:
         except RefusedSignatureError as error:
             self.refused[error.code] += 1
             return
-        self.world.watch.accepted(self, message)
+        self.world.watch.accepted(self, checkable)
         self.drive(Received(verified, source.participant), (source, message, raw))
 
     def request(self, transactions: tuple[bytes, ...], relayed: bool = False) -> None:
@@ -322,10 +324,21 @@ class SimNode:
         """Seats of the addressees; EVERYBODY is the committee, for DECIDED and requests all members."""
         if send.to:
             return self.world.seats_of(send.to)
-        replica = self.replica
-        if replica is None or isinstance(send.message, Decided | Request):
+        replica, message = self.replica, send.message
+        if self.world.settings.relayed and replica is not None and isinstance(message, Decided):
+            return self._relayed_to(replica, message.certificate)
+        if replica is None or isinstance(message, Decided | Request):
             return self.world.everybody
         return self.world.committee_seats(replica.committee(replica.height).members)
+
+    def _relayed_to(self, replica: Replica, certificate: Certificate) -> Sequence[int]:
+        """As a real node tells of a block: nobody of its committee, and of all others those of its lot."""
+        # Of two blocks in one step, the older one's committee is not at hand any more.
+        height = max(certificate.height, replica.tip_height)
+        order = replica.committee(height).members
+        others = {node.participant for node in self.world.nodes}.difference(order, (self.participant,))
+        told = relaying.served_by(self.participant, sorted(others), certificate.digest, order)
+        return self.world.seats_of(told)
 
     def post(self, seat: int, message: Message, raw: bytes) -> None:
         """One frame to one seat."""

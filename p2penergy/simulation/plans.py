@@ -102,6 +102,12 @@ PROFILES: dict[str, Profile] = {
         Profile("byzantine", ("mask", "split", "late"), byzantine_ppm=1_000_000),
         Profile("chaos", (*_NETWORK, *_PROCESS, *_CLOCK), byzantine_ppm=500_000),
         Profile(
+            "relayed",
+            (*_NETWORK, *_PROCESS, *_CLOCK),
+            byzantine_ppm=500_000,
+            settings=Settings(outsiders=1, relayed=True),
+        ),
+        Profile(
             "membership",
             (*_NETWORK, "crash"),
             byzantine_ppm=250_000,

@@ -42,6 +42,8 @@ class Settings:
     """Whether every transaction lets a member join or leave, in turns; for networks with outsiders."""
     verification: bool = False
     """Whether some proposers name the verification stage."""
+    relayed: bool = False
+    """Whether decided blocks are told as real nodes tell them, and not by everybody to everybody."""
     community: str = "simulated"
 
     @property

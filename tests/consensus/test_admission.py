@@ -7,6 +7,7 @@ import pytest
 from consensus_bench import Bench
 from consensus_harness import participant, signed
 
+from p2penergy.consensus.effects import Received
 from p2penergy.messages import (
     BlockRequest,
     BlockResponse,
@@ -15,8 +16,11 @@ from p2penergy.messages import (
     Query,
     Request,
     Status,
+    SyncRequest,
     SyncResponse,
+    encode,
 )
+from p2penergy.signing import Verified
 
 STRANGER = participant(99)
 
@@ -50,12 +54,28 @@ def test_height_window(bench: Bench) -> None:
     assert code(bench, moved(vote, height=3)) is None, "the next height waits in the buffer"
 
 
-def test_far_ahead_heights_prompt_one_sync_and_are_refused(bench: Bench) -> None:
+def test_far_ahead_heights_prompt_one_sync_and_are_no_votes(bench: Bench) -> None:
     vote = signed(moved(bench.prepare(bench.others[0], 3, bytes(32)), height=9), bench.chain_id)
     assert code(bench, vote) is None
     bench.deliver(vote)
-    assert "height_window" in bench.refused
-    assert code(bench, vote) == "height_window", "the claim is known: no more signature checks for it"
+    asked = bench.sent_to(SyncRequest)
+    assert asked == [(bench.others[0],)]
+    assert bench.node.replica.buffered_messages == 0
+    assert code(bench, vote) == "height_window", "the claim is known"
+
+
+def test_a_vote_from_far_ahead_is_none_when_its_height_comes_before_its_signature_is_checked() -> None:
+    bench = Bench(leads=4).at(1)
+    member = bench.others[0]
+    far = signed(moved(bench.prepare(member, 4, bytes(32)), height=3), bench.chain_id)
+    assert code(bench, far) is None
+    checkable, _ = bench.node.replica.checkable(far)
+    bench.decide(1)
+    bench.at(2)
+    bench.decide(2)
+    bench.node.step(Received(Verified(checkable, encode(far)), member))
+    assert bench.node.replica.height == 3
+    assert bench.node.replica.buffered_messages == 0
 
 
 def test_view_window(bench: Bench) -> None:
@@ -171,6 +191,30 @@ def test_a_lower_heights_view_change_is_answered_by_the_tip_once_per_delta(bench
     assert code(bench, change, laggard) == "height_window"
     bench.at(3, 50)
     assert code(bench, change, laggard) is None
+
+
+def test_a_lower_heights_view_change_costs_no_signature_check(bench: Bench) -> None:
+    change = moved(bench.view_change(bench.others[0], 3), height=1)
+    checkable, key_of = bench.node.replica.checkable(change)
+    assert (checkable, key_of(bench.others[0])) == (Status(1, 0), None)
+
+
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_no_message_asks_for_more_signature_checks_than_a_committee_has_members(
+    bench: Bench, ahead: int
+) -> None:
+    def place(message: Any) -> Any:
+        return moved(message, height=2 + ahead)
+
+    known, n = bench.block(4), len(bench.members)
+    changes = tuple(bench.view_change(bench.others[i % 3], 4) for i in range(n + 1))
+    proof = bench.pc(3, known.digest, bench.members)
+    longer = moved(proof, votes=(*proof.votes, (STRANGER, bytes(64))))
+    assert code(bench, place(bench.pre_prepare(4, known, changes[:n], proof))) is None
+    assert code(bench, place(bench.pre_prepare(4, known, changes, proof))) == "justification_too_long"
+    assert code(bench, place(bench.pre_prepare(4, known, changes[:n], longer))) == "bad_certificate"
+    assert code(bench, place(bench.view_change(bench.others[0], 4, proof))) is None
+    assert code(bench, place(bench.view_change(bench.others[0], 4, longer))) == "bad_certificate"
 
 
 def test_what_is_not_the_cores_is_refused(bench: Bench) -> None:

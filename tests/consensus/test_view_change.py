@@ -117,8 +117,9 @@ def test_a_prepared_certificate_travels_with_the_view_change() -> None:
 
 def test_prepares_of_a_skipped_view_are_not_denied_on_leaving() -> None:
     bench = Bench(leads=3).at(1)
-    digest = b"d" * 32
-    bench.deliver(*(bench.prepare(member, 2, digest) for member in bench.others))
+    known = bench.block(1)
+    bench.deliver(bench.pre_prepare(1, known))
+    bench.deliver(*(bench.prepare(member, 2, known.digest) for member in bench.others))
     bench.at(4)
     (change,) = bench.sent(ViewChange)
     assert (change.view, change.prepared_view) == (4, 2)
@@ -126,7 +127,9 @@ def test_prepares_of_a_skipped_view_are_not_denied_on_leaving() -> None:
 
 def test_a_view_change_never_names_its_own_view_as_prepared() -> None:
     bench = Bench().at(1)
-    bench.deliver(*(bench.prepare(member, 2, b"d" * 32) for member in bench.others))
+    known = bench.block(1)
+    bench.deliver(bench.pre_prepare(1, known))
+    bench.deliver(*(bench.prepare(member, 2, known.digest) for member in bench.others))
     bench.at(2)
     assert bench.sent(ViewChange)[0].prepared_view is None
     bench.at(3)

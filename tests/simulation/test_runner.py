@@ -20,6 +20,7 @@ SCHEDULES = {
     "clock": 80,
     "byzantine": 130,
     "chaos": 160,
+    "relayed": 60,
     "membership": 40,
     "sampling": 40,
     "turnover": 40,
@@ -28,7 +29,7 @@ SCHEDULES = {
     "ledger": 40,
     "ecdsa": 5,
 }
-"""How many seeds of each profile the default run takes: 1,180 in all, campaigns take far more."""
+"""How many seeds of each profile the default run takes: 1,240 in all, campaigns take far more."""
 BATCHES = 4
 
 

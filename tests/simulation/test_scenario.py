@@ -9,6 +9,7 @@ from p2penergy.simulation.scenario import (
     ScenarioError,
     count,
     numbered,
+    of_seed,
     parse,
     plan_of,
     sampled,
@@ -32,11 +33,8 @@ def test_the_file_form_is_read_and_run() -> None:
     [
         (b"{", "not a scenario"),
         (b'{"members": 4, "twins": [9], "rounds": [{"leader": 0, "partitions": []}]}', "outside"),
-        (
-            b'{"members": 4, "twins": [], "rounds": [{"leader": 0, "partitions": []}, '
-            b'{"leader": 0, "partitions": []}]}',
-            "write 1",
-        ),
+        (b'{"members": 4, "twins": [], "rounds": [{"leader": 4, "partitions": []}]}', "led by 4"),
+        (b'{"members": 4, "twins": [], "rounds": [{"leader": -1, "partitions": []}]}', "led by -1"),
         (b'{"members": 4, "twins": [], "rounds": [{"leader": 0, "partitions": [[0, 0]]}]}', "twice"),
         (b'{"members": 3, "twins": [0], "rounds": [{"leader": 0, "partitions": []}]}', "at most 0 faulty"),
         (b'{"members": 6, "twins": [0, 1], "rounds": [{"leader": 0, "partitions": []}]}', "take 7 members"),
@@ -75,6 +73,31 @@ def test_leaders_rotate_over_the_places_as_the_rounds_say() -> None:
     member_of_place_2 = next(iter(plan_of(Scenario(4, (2,), rounds)).corrupt))
     proposer = next(line.split()[1] for line in result.lines if "PRE-PREPARE(1, 1" in line)
     assert member_of_place_2 == int(proposer)
+
+
+def test_a_leader_out_of_turn_leads_the_next_view_that_is_its_own() -> None:
+    alone = ((0, 1), (2, 3))
+    scenario = Scenario(4, (), (Round(2, alone), Round(1, alone), Round(1, ((0, 1, 2, 3),))))
+    result = run_plan(plan_of(scenario), readable=True)
+    assert result.ok, result.sentence
+    led = [line.split()[1] for line in result.lines if "PRE-PREPARE(1, " in line]
+    seat = dict.fromkeys(led)
+    # Views 1 (place 2), 4 (place 1) and 8 (place 1 again); in the views between nobody is reached.
+    assert len(seat) == 2
+    assert led[0] != led[-1]
+    spans = [(atom.start_ms // 1000, atom.end_ms // 1000) for atom in plan_of(scenario).atoms]  # type: ignore[union-attr]
+    assert spans == [(1, 2), (2, 4), (4, 5), (5, 8), (8, 9)]
+
+
+def test_only_four_members_have_their_scenarios_numbered_and_every_other_seed_is_a_lot() -> None:
+    assert of_seed(5, 4) == numbered(5, 4)
+    drawn = [of_seed(count(4) + number, 4) for number in range(60)]
+    assert any(
+        one.leader != (scenario.rounds[0].leader + number) % 4
+        for scenario in drawn
+        for number, one in enumerate(scenario.rounds)
+    )
+    assert {len(of_seed(seed, 7).twins) for seed in range(20)} == {1, 2}
 
 
 def test_twins_do_not_fork_the_chain() -> None:
