@@ -59,6 +59,17 @@ def test_an_order_stands_in_the_book_until_it_is_cancelled(stay: Stay) -> None:
     assert (again.exit_code, "no open order stands" in again.output) == (1, True)
 
 
+def test_an_order_is_void_after_its_expiry(stay: Stay) -> None:
+    now = stay.json(2, "wallet")["period"]
+    wanted = ("order", "bid", "--energy-wh", "10", "--price", "0.2", "--expires")
+    said = stay.refused(2, *wanted, period_start_text(now - 1))
+    assert f"expired in period {period_start_text(now - 1)}" in said
+    assert "expires in period" in stay.refused(2, *wanted, period_start_text(now + 5_000))
+    placed = stay.json(2, *wanted, period_start_text(now))
+    assert placed["accepted"]
+    stay.json(2, "order", "cancel", "--period", placed["period_start"], "--place", str(placed["place"]))
+
+
 def test_an_auction_clears(stay: Stay) -> None:
     sold = stay.json(6, "order", "ask", "--energy-wh", "150", "--price", "0.14")
     bought = stay.json(3, "order", "bid", "--energy-wh", "100", "--price", "0.2")
