@@ -40,7 +40,7 @@ def test_nodes_can_be_named_by_address_alone(stay: Stay) -> None:
 
 
 def test_a_stranger_has_no_wallet(stay: Stay) -> None:
-    assert "is no member" in stay.refused(1, "wallet", "--of", "00" * 20)
+    assert "Nobody in this community has the id" in stay.refused(1, "wallet", "--of", "00" * 20)
     assert "40 hex digits" in stay.refused(1, "score", "--of", "H002")
 
 
