@@ -182,7 +182,16 @@ def check(genesis: Genesis) -> None:
     """
     if genesis.version != PROTOCOL_VERSION:
         raise GenesisError(f"genesis has version {genesis.version}, this program speaks {PROTOCOL_VERSION}")
-    rules = genesis.consensus
+    check_rules(genesis.consensus, genesis.market)
+    _check_members(genesis.members)
+
+
+def check_rules(rules: ConsensusRules, market: MarketRules) -> None:
+    """The part that needs no members: whoever founds asks before there are keys.
+
+    Raises:
+        GenesisError: with a sentence that names the figure to change.
+    """
     floor_ms = 2 * rules.eps_ms + 4 * rules.delta_ms
     if rules.alpha_ms < floor_ms:
         raise GenesisError(
@@ -199,9 +208,11 @@ def check(genesis: Genesis) -> None:
             f"epoch_blocks = {rules.epoch_blocks} is above settle_blocks = {rules.settle_blocks}: "
             "members could choose their cluster"
         )
-    _check_members(genesis.members)
-    if genesis.market.feed_in_micro_per_kwh > genesis.market.retail_micro_per_kwh:
-        raise GenesisError("feed_in_micro_per_kwh is above retail_micro_per_kwh")
+    if market.feed_in_micro_per_kwh > market.retail_micro_per_kwh:
+        raise GenesisError(
+            f"the feed-in tariff ({market.feed_in_micro_per_kwh} millionths per kWh) is above "
+            f"the retail tariff ({market.retail_micro_per_kwh})"
+        )
 
 
 def _check_members(members: tuple[Member, ...]) -> None:

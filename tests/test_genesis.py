@@ -324,7 +324,7 @@ def test_feeding_in_must_not_pay_more_than_buying_costs() -> None:
     check(msgspec.structs.replace(GENESIS, market=even))
     dear = MarketRules(retail_micro_per_kwh=5, feed_in_micro_per_kwh=6)
     sentence = refused(canonical_json(msgspec.structs.replace(GENESIS, market=dear)))
-    assert sentence == "feed_in_micro_per_kwh is above retail_micro_per_kwh"
+    assert sentence == "the feed-in tariff (6 millionths per kWh) is above the retail tariff (5)"
 
 
 def test_the_first_stage_is_read_as_a_stage() -> None:

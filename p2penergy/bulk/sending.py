@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from p2penergy.bulk.tables import BulkOrder, Packet
-from p2penergy.client import Client, ClientError
+from p2penergy.client import ClientError
 from p2penergy.home import Device
 from p2penergy.household import book
 from p2penergy.household.errors import HouseholdError
-from p2penergy.household.reach import Network
+from p2penergy.household.reach import Network, named, require_enough
 from p2penergy.ledger.receipts import sentence
 from p2penergy.meters.memory import Memory, ReadingState
 from p2penergy.meters.reader import deliver, sign_energy
@@ -45,28 +45,42 @@ Told = Callable[[RowOutcome], None]
 
 
 @contextlib.asynccontextmanager
-async def _clients(devices: Mapping[str, Device]) -> AsyncIterator[dict[str, Client]]:
-    """A connected client for each household; raises `ClientError` when the network can't be reached."""
+async def _networks(devices: Mapping[str, Device], nodes: Sequence[str]) -> AsyncIterator[dict[str, Network]]:
+    """A connected client for each household; `nodes` are HOST:PORT, none: each folder's settings.
+
+    Raises:
+        ClientError: the network can't be reached.
+        ConfigError: a node is not HOST:PORT.
+    """
     async with contextlib.AsyncExitStack() as stack:
-        clients = {}
+        at = await named(next(iter(devices.values())), nodes) if nodes and devices else None
+        networks = {}
         for name, device in devices.items():
-            clients[name], _ = await stack.enter_async_context(dialling(device, peer_addresses(device)))
+            addresses = peer_addresses(device) if at is None else at
+            client, _ = await stack.enter_async_context(dialling(device, addresses))
+            require_enough(client, addresses)
+            networks[name] = Network(device, client, tuple(addresses))
         try:
             async with asyncio.timeout(CONNECT_S_MAX):
-                for client in clients.values():
-                    await client.connected(client.fault_limit + 1)
+                for network in networks.values():
+                    await network.client.connected(network.client.fault_limit + 1)
         except TimeoutError:
             raise ClientError(
                 f"the network did not answer within {CONNECT_S_MAX:g} s: `p2penergy peers` shows who is there"
             ) from None
-        yield clients
+        yield networks
 
 
-async def send_packets(devices: Mapping[str, Device], packets: Sequence[Packet], told: Told) -> None:
+async def send_packets(
+    devices: Mapping[str, Device], nodes: Sequence[str], packets: Sequence[Packet], told: Told
+) -> None:
     """Sign each reading once and send it; `devices` has every household of `packets`.
+
+    `nodes` are HOST:PORT of validators; without any each folder's settings say where they are.
 
     Raises:
         ClientError: the network can't be reached.
+        ConfigError: a node is not HOST:PORT.
         SourceError: a household's memory is in use, or not its own.
     """
     with contextlib.ExitStack() as stack:
@@ -74,21 +88,19 @@ async def send_packets(devices: Mapping[str, Device], packets: Sequence[Packet],
         for name, device in devices.items():
             memories[name] = Memory(device.path, device.genesis.chain_id)
             stack.callback(memories[name].close)
-        async with _clients(devices) as clients:
+        async with _networks(devices, nodes) as networks:
             ordered = sorted(packets, key=lambda packet: packet.energy.period)
             for _, of_period in groupby(ordered, key=lambda packet: packet.energy.period):
-                sending = [_send_packet(devices, memories, clients, packet) for packet in of_period]
+                sending = [
+                    _send_packet(networks[packet.household], memories[packet.household], packet)
+                    for packet in of_period
+                ]
                 for outcome in asyncio.as_completed(sending):
                     told(await outcome)
 
 
-async def _send_packet(
-    devices: Mapping[str, Device],
-    memories: Mapping[str, Memory],
-    clients: Mapping[str, Client],
-    packet: Packet,
-) -> RowOutcome:
-    device, memory = devices[packet.household], memories[packet.household]
+async def _send_packet(network: Network, memory: Memory, packet: Packet) -> RowOutcome:
+    device = network.device
     before = memory.find(packet.energy.period)
     if before is None:
         reading = sign_energy(device, packet.energy)
@@ -102,7 +114,7 @@ async def _send_packet(
             return RowOutcome(packet.line, True, "accepted before", None)
     try:
         async with asyncio.timeout(ANSWER_S_MAX):
-            outcome = await deliver(clients[packet.household], device.genesis.chain_id, reading, TRIES_MAX)
+            outcome = await deliver(network.client, device.genesis.chain_id, reading, TRIES_MAX)
     except TimeoutError:
         said = f"no answer within {ANSWER_S_MAX:g} s: import the file again, what was accepted stays"
         return RowOutcome(packet.line, False, said, None)
@@ -111,19 +123,20 @@ async def _send_packet(
     return RowOutcome(packet.line, accepted, outcome.sentence, outcome.height)
 
 
-async def send_orders(devices: Mapping[str, Device], orders: Sequence[BulkOrder], told: Told) -> None:
-    """Place all orders, those of one household in their order; raises `ClientError` as above."""
+async def send_orders(
+    devices: Mapping[str, Device], nodes: Sequence[str], orders: Sequence[BulkOrder], told: Told
+) -> None:
+    """Place all orders, those of one household in their order; nodes and errors as above."""
     by_household: dict[str, list[BulkOrder]] = {}
     for order in orders:
         by_household.setdefault(order.household, []).append(order)
 
-    async def place_all(name: str, client: Client) -> None:
-        network = Network(devices[name], client, tuple(peer_addresses(devices[name])))
-        for order in by_household[name]:
+    async def place_all(network: Network, wanted: Sequence[BulkOrder]) -> None:
+        for order in wanted:
             told(await _place(network, order))
 
-    async with _clients(devices) as clients:
-        await asyncio.gather(*(place_all(name, client) for name, client in clients.items()))
+    async with _networks(devices, nodes) as networks:
+        await asyncio.gather(*(place_all(networks[name], wanted) for name, wanted in by_household.items()))
 
 
 async def _place(network: Network, order: BulkOrder) -> RowOutcome:

@@ -75,7 +75,12 @@ def agent(
             click.echo(json.dumps(_figures(act)) if as_json else _line(act))
 
         acting = Agent(settings, known, told, dry_run)
-        loops.run(_rounds(device, nodes, wait_s, acting, ends=once or dry_run))
+        ends = once or dry_run
+        try:
+            loops.run(_rounds(device, nodes, wait_s, acting, ends))
+        except KeyboardInterrupt:
+            if ends:
+                raise
 
 
 async def _rounds(device: Device, nodes: tuple[str, ...], wait_s: float, acting: Agent, ends: bool) -> None:

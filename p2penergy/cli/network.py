@@ -27,6 +27,14 @@ T = TypeVar("T")
 WAIT_S = 20.0
 ID_HEX_DIGITS = 40
 
+node_option = click.option(
+    "--node",
+    "nodes",
+    multiple=True,
+    metavar="HOST:PORT",
+    help="A validator to ask, repeatable.  [default: those of the folder's settings]",
+)
+
 
 def network_options(command: Callable[P, R]) -> Callable[P, R]:
     """`--home`, `--node`, `--wait-s` and `--json`: arguments `home`, `nodes`, `wait_s`, `as_json`."""
@@ -37,14 +45,7 @@ def network_options(command: Callable[P, R]) -> Callable[P, R]:
         type=click.FloatRange(0.1, 3600),
         help="How long to wait.",
     )
-    node = click.option(
-        "--node",
-        "nodes",
-        multiple=True,
-        metavar="HOST:PORT",
-        help="A validator to ask, repeatable.  [default: those of the folder's settings]",
-    )
-    return home_option(node(wait(json_option(command))))
+    return home_option(node_option(wait(json_option(command))))
 
 
 def ask(home: Path, nodes: tuple[str, ...], wait_s: float, job: Callable[[Network], Awaitable[T]]) -> T:

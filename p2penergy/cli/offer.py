@@ -4,6 +4,7 @@ Lives here: options and words. Never here: what an offer is (`market.negotiation
 neighbour (`household.offers`).
 """
 
+import contextlib
 import json
 import sys
 import time
@@ -53,7 +54,7 @@ def offer() -> None:
 
 @offer.command()
 @click.option("--to", "other", required=True, metavar="PARTICIPANT", help="The neighbour.")
-@click.option("--sell/--buy", "sells", required=True, help="What this household does.")
+@click.option("--sell/--buy", "sells", default=None, help="What this household does: one of them.")
 @energy_option
 @price_option
 @click.option(
@@ -73,13 +74,15 @@ def make(
     wait_s: float,
     as_json: bool,
     other: str,
-    sells: bool,
+    sells: bool | None,
     energy_wh: int,
     price_micro_per_kwh: int,
     period: int | None,
     valid_periods: int,
 ) -> None:
     """Offer a neighbour energy, or to buy some; the contract then waits in escrow for its period."""
+    if sells is None:
+        raise UserError("Say which side this household is on: --sell or --buy.")
 
     async def job(network: Network, kept: Offers) -> dict[str, Any]:
         who = participant(other, network.participant_id)
@@ -214,16 +217,17 @@ def answer(
             figures = _answer_figures(move, concluded)
             click.echo(json.dumps(figures) if as_json else _answer_line(figures))
 
-    while True:
-        try:
-            _work(home, nodes, wait_s, job)
-        except UserError as error:
-            if once:
-                raise
-            click.echo(f"{error.message} Again in {LOOK_S:g} s.", err=True)
-        if once:
-            return
-        time.sleep(LOOK_S)
+    if once:
+        _work(home, nodes, wait_s, job)
+        return
+    with contextlib.suppress(KeyboardInterrupt):
+        click.echo("Answering offers until Ctrl-C.", err=True)
+        while True:
+            try:
+                _work(home, nodes, wait_s, job)
+            except UserError as error:
+                click.echo(f"{error.message} Again in {LOOK_S:g} s.", err=True)
+            time.sleep(LOOK_S)
 
 
 def _answer_figures(move: Move, concluded: tuple[TradeReceipt, int] | None) -> dict[str, Any]:

@@ -20,6 +20,13 @@ DECLINED_EXIT_CODE = 1
 _period = click.option(
     "--period", type=PeriodType(), help="Start of the period.  [default: the first whose gate is open]"
 )
+_expires = click.option(
+    "--expires",
+    "expires_period",
+    type=PeriodType(),
+    help="Last period in which the ledger may take the order, after which it is void.  "
+    f"[default: {book.LIFE_PERIODS} from now]",
+)
 
 
 @click.group()
@@ -31,6 +38,7 @@ def order() -> None:
 @energy_option
 @price_option
 @_period
+@_expires
 @network_options
 def ask(
     home: Path,
@@ -40,15 +48,17 @@ def ask(
     energy_wh: int,
     price_micro_per_kwh: int,
     period: int | None,
+    expires_period: int | None,
 ) -> None:
     """Offer energy at this price or more; ends with 1 when the ledger declines the order."""
-    _place(home, nodes, wait_s, as_json, Side.ASK, energy_wh, price_micro_per_kwh, period)
+    _place(home, nodes, wait_s, as_json, Side.ASK, energy_wh, price_micro_per_kwh, period, expires_period)
 
 
 @order.command()
 @energy_option
 @price_option
 @_period
+@_expires
 @network_options
 def bid(
     home: Path,
@@ -58,9 +68,10 @@ def bid(
     energy_wh: int,
     price_micro_per_kwh: int,
     period: int | None,
+    expires_period: int | None,
 ) -> None:
     """Want energy at this price or less, which is put aside; ends with 1 when declined."""
-    _place(home, nodes, wait_s, as_json, Side.BID, energy_wh, price_micro_per_kwh, period)
+    _place(home, nodes, wait_s, as_json, Side.BID, energy_wh, price_micro_per_kwh, period, expires_period)
 
 
 @order.command()
@@ -134,9 +145,12 @@ def _place(
     energy_wh: int,
     price_micro_per_kwh: int,
     period: int | None,
+    expires_period: int | None,
 ) -> None:
     async def job(network: Network) -> tuple[OrderReceipt, int]:
-        _, receipt, height = await book.place(network, side, energy_wh, price_micro_per_kwh, period)
+        _, receipt, height = await book.place(
+            network, side, energy_wh, price_micro_per_kwh, period, expires_period
+        )
         return receipt, height
 
     _tell(*ask_network(home, nodes, wait_s, job), as_json)

@@ -5,12 +5,15 @@ fits together (`p2penergy.genesis`).
 """
 
 import functools
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
+import msgspec
 
+from p2penergy.cli.amounts import PriceType
 from p2penergy.genesis import ConsensusRules, MarketRules
 from p2penergy.operations.testnet import COMMITTEE_MIN
 from p2penergy.score_rules import ScoreRules
@@ -27,6 +30,11 @@ class Figures:
     delta_ms: int
     volunteer_age_blocks: int
     committee_bar_ppm: int
+    currency: str
+    retail: int
+    feed_in: int
+    network_fee: int | None
+    pay_as_bid: bool
 
     def consensus(self, t0_ms: int, validators: int) -> ConsensusRules:
         """The rules of consensus for so many first validators."""
@@ -41,7 +49,20 @@ class Figures:
 
     def market(self) -> MarketRules:
         """The rules of the market, and of its scores."""
-        return MarketRules(scores=ScoreRules(committee_bar_ppm=self.committee_bar_ppm))
+        return MarketRules(
+            currency=self.currency,
+            retail_micro_per_kwh=self.retail,
+            feed_in_micro_per_kwh=self.feed_in,
+            network_fee_micro_per_kwh=msgspec.UNSET if self.network_fee is None else self.network_fee,
+            pay_as_bid=self.pay_as_bid,
+            scores=ScoreRules(committee_bar_ppm=self.committee_bar_ppm),
+        )
+
+
+def _currency(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    if re.fullmatch(r"[A-Z]{3}", value) is None:
+        raise click.BadParameter(f"{value!r} is not three capital letters such as EUR")
+    return value
 
 
 _OPTIONS = (
@@ -61,6 +82,29 @@ _OPTIONS = (
         show_default=True,
         type=click.IntRange(0, 1_000_000),
         help="Score that committees ask for, millionths; newcomers begin with 300000.",
+    ),
+    click.option("--currency", default="EUR", show_default=True, callback=_currency, help="Of all money."),
+    click.option(
+        "--retail",
+        default="0.29",
+        show_default=True,
+        type=PriceType(),
+        help="What the retailer takes per kWh.",
+    ),
+    click.option(
+        "--feed-in",
+        default="0.12",
+        show_default=True,
+        type=PriceType(),
+        help="What the retailer pays per kWh.",
+    ),
+    click.option(
+        "--network-fee",
+        type=PriceType(),
+        help="What the grid's operator takes of a buyer per kWh from a neighbour.  [default: nothing]",
+    ),
+    click.option(
+        "--pay-as-bid", is_flag=True, help="In the auction each buyer pays its limit, instead of one price."
     ),
 )
 

@@ -7,6 +7,7 @@ import click
 
 from p2penergy.cli.network import ask, hex_bytes, network_options, show_json
 from p2penergy.genesis import PPM
+from p2penergy.grid.periods import period_start_text
 from p2penergy.household import trades
 from p2penergy.household.reach import Network
 from p2penergy.household.trades import Trade
@@ -61,12 +62,20 @@ def _figures(key: bytes, found: Trade) -> dict[str, Any]:
     if receipt is not None:
         figures |= {
             "transaction_id": receipt.transaction_id.hex(),
-            "reached_stage": receipt.stage.name.lower(),
             "condition": receipt.condition,
             "alpha": receipt.alpha,
         }
+        if record is None:
+            figures["quality_ppm"] = receipt.quality_ppm
+    if found.escrow is not None:
+        figures |= {
+            "period": found.escrow.period,
+            "period_start": period_start_text(found.escrow.period),
+            "waits": found.waits,
+        }
     if found.leader is not None:
         figures["leader"] = found.leader.hex()
+    figures["reached_stage"] = found.reached.name.lower()
     figures["stages"] = _stages(found)
     if record is not None:
         figures |= {
@@ -103,14 +112,30 @@ def _show(figures: dict[str, Any]) -> None:
     for name in ("seller", "buyer", "leader", "energy_wh", "price_micro_per_kwh", "amount_nano"):
         if name in figures:
             click.echo(f"  {name:20} {figures[name]}")
+    click.echo(f"Preparation stage ({_request(figures)})")
     for number, stage in enumerate(figures["stages"], 1):
         marked = f"conditions {2 * number - 1} and {2 * number} hold; {stage['lasts']}"
         click.echo(f"{stage['stage'].capitalize()} stage ({marked})")
         for leg in stage["legs"]:
             click.echo(f"  {leg['of']:20} {leg['before']} -> {leg['after']} {leg['unit']}")
-    if figures.get("settled_height") is not None:
+    if figures.get("waits"):
+        click.echo(
+            f"Waits for its period, {figures['period_start']}: both meters then say what is delivered."
+        )
+    elif figures.get("settled_height") is not None:
         of = f"of {figures['energy_wh']} Wh " if "energy_wh" in figures else ""
         click.echo(
             f"Settled in block {figures['settled_height']}: {figures['delivered_wh']} Wh {of}delivered, "
             f"x = {figures['x_ppm'] / PPM:+.3f}."
         )
+    if figures["quality_ppm"]:
+        click.echo(f"Q-score of the transaction, by Equation (2): {figures['quality_ppm'] / PPM:+.6f}.")
+
+
+def _request(figures: dict[str, Any]) -> str:
+    """How the trade was asked for, and what holds until its period."""
+    if figures["made_by"] == "auction":
+        asked = f"an ask and a bid met as their gate closed in block {figures['height']}"
+    else:
+        asked = f"requested by transaction {figures['transaction_id']}"
+    return f"{asked}; the price put aside" if "period" in figures else asked

@@ -6,14 +6,15 @@ Implements LEDGER section 4, step 2, as households live it.
 Each household orders what its meter will read: the days are known. Sellers ask for the feed-in tariff and
 buyers bid the retail tariff, which is what the energy is worth to them elsewhere. So all that is tradable is
 matched, and the period sums are those of the data, as with agreements between neighbours; one price settles
-it, and whichever side is scarce gains all. Orders stand `gate_lead_periods` + 1 periods ahead, so the first
-two periods are ordered before the days begin.
+it, and whichever side is scarce gains all. Bad households ask for energy that they will not have. Orders
+stand `gate_lead_periods` + 1 periods ahead, so the first two periods are ordered before the days begin.
 """
 
 import asyncio
 from collections.abc import Callable
 
 from p2penergy.demo.households import Households
+from p2penergy.demo.misconduct import Misconduct
 from p2penergy.demo.replay import PeriodResult, Replay, require
 from p2penergy.genesis import MarketRules
 from p2penergy.grid.neighbourhood import Neighbourhood
@@ -31,9 +32,11 @@ class Auctioning(Replay):
         households: Households,
         progress: Callable[[PeriodResult], None],
         market: MarketRules,
+        misconduct: Misconduct,
     ) -> None:
         super().__init__(neighbourhood, households, progress)
         self._market = market
+        self._misconduct = misconduct
         self._ahead = ahead_periods(market)
         self._last = 0
 
@@ -60,9 +63,14 @@ class Auctioning(Replay):
         if period > self._last:
             return
         market, now = self._market, period - self._ahead
+        bad = [actor.name for actor in self._misconduct.actors]
+        suspended = await self.households.suspended(bad, market.scores, now) if bad else frozenset()
+        attempts = self._misconduct.attempts(now, suspended, self._ahead)
+        false = {attempt.seller: attempt.energy_wh for attempt in attempts}
+        surpluses, deficits = self._misconduct.left(period, suspended | false.keys())
         sides = (
-            (Side.ASK, self.neighbourhood.surpluses(period), market.feed_in_micro_per_kwh),
-            (Side.BID, self.neighbourhood.deficits(period), market.retail_micro_per_kwh),
+            (Side.ASK, surpluses | false, market.feed_in_micro_per_kwh),
+            (Side.BID, deficits, market.retail_micro_per_kwh),
         )
         wanted = [
             (side, name, wh, price) for side, all_wh, price in sides for name, wh in all_wh.items() if wh
@@ -71,6 +79,8 @@ class Auctioning(Replay):
             *(self.households[name].order(side, period, wh, price, now) for side, name, wh, price in wanted)
         )
         for (_, name, _, _), receipt in zip(wanted, receipts, strict=True):
+            if name in false:
+                continue
             require(receipt, f"the order of {name}", period)
 
 

@@ -103,6 +103,10 @@ class Display:
         """How commands reach the network that goes on running."""
         lines = ["", "The network goes on running until Ctrl-C. Its validators:"]
         lines += [f"  --node {address}" for address in addresses]
+        lines += [
+            "Its clock moves on with the first reading of a later period (p2penergy import-csv packets): "
+            "then gates close and contracts settle."
+        ]
         lines += [f"A folder with the keys of each household is in {households}; try:"]
         lines += [f"  p2penergy {command} --home {households / example}" for command in ("wallet", "bill")]
         self._console.print("\n".join(lines), markup=False, soft_wrap=True)

@@ -30,6 +30,10 @@ class Kind(StrEnum):
     NO_PAYMENT = "buys without money"
 
 
+AUCTION_KINDS = (Kind.NO_DELIVERY,)
+"""Orders are all placed ahead, and a bid's money is put aside: what is left is to sell and not to deliver."""
+
+
 @dataclass(frozen=True, slots=True)
 class BadActor:
     """One of them."""
@@ -47,14 +51,15 @@ class Attempt:
     seller: str
     buyer: str
     period: int
-    """When the energy is due: the present period, or the next."""
+    """When the energy is due: the present period, or one to come."""
     energy_wh: int
 
 
-def choose(households: Sequence[Household], count: int, seed: int = SEED) -> tuple[BadActor, ...]:
+def choose(
+    households: Sequence[Household], count: int, seed: int = SEED, kinds: Sequence[Kind] = tuple(Kind)
+) -> tuple[BadActor, ...]:
     """Draw the bad ones; kinds and shares go round, but whoever has panels earns money, and could pay."""
     chosen = random.Random(seed).sample(sorted(households, key=lambda h: h.name), count)
-    kinds = tuple(Kind)
     actors = []
     for number, household in enumerate(chosen):
         kind = kinds[number % len(kinds)]
@@ -102,16 +107,17 @@ class Misconduct:
         """Note a contract that the ledger took for a period to come."""
         self._ahead.setdefault(attempt.period, set()).update((attempt.seller, attempt.buyer))
 
-    def attempts(self, period: int, suspended: Collection[str]) -> Iterator[Attempt]:
+    def attempts(self, period: int, suspended: Collection[str], ahead: int = 1) -> Iterator[Attempt]:
         """What they try now; nobody signs anything with a household that is suspended.
 
-        Each victim is tried by one only, so that it promises nothing twice.
+        What is sold ahead is due `ahead` periods later. Each victim is tried by one only, so that it
+        promises nothing twice.
         """
         taken: set[str] = set()
         for actor in self.actors:
             if actor.name in suspended or not self._tries(actor, period):
                 continue
-            attempt = self._attempt(actor, period, taken)
+            attempt = self._attempt(actor, period, taken, ahead)
             if attempt is not None:
                 taken |= {attempt.seller, attempt.buyer}
                 yield attempt
@@ -120,7 +126,7 @@ class Misconduct:
         said = sha256(f"{self._seed} {actor.name} {period}".encode()).digest()
         return int.from_bytes(said[:8], "big") % PPM < actor.share_ppm
 
-    def _attempt(self, actor: BadActor, period: int, taken: Collection[str]) -> Attempt | None:
+    def _attempt(self, actor: BadActor, period: int, taken: Collection[str], ahead: int) -> Attempt | None:
         if actor.kind is Kind.NO_PAYMENT:
             sellers = self._honest(self._neighbourhood.surpluses(period), taken)
             wanted_wh = self._neighbourhood.deficits(period).get(actor.name, 0)
@@ -128,7 +134,7 @@ class Misconduct:
                 return None
             energy_wh = min(wanted_wh, sellers[0][1])
             return Attempt(actor, sellers[0][0], actor.name, period, energy_wh)
-        due = period + (actor.kind is Kind.NO_DELIVERY)
+        due = period + (ahead if actor.kind is Kind.NO_DELIVERY else 0)
         if due > self._last:
             return None
         buyers = self._honest(self._neighbourhood.deficits(due), taken)

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from p2penergy.demo.misconduct import Misconduct, choose
+from p2penergy.demo.misconduct import AUCTION_KINDS, Kind, Misconduct, choose
 from p2penergy.grid.neighbourhood import Neighbourhood
 
 VALIDATORS_MIN = 1
@@ -69,7 +69,8 @@ class DemoOptions:
         None of them validates: a low score ends that, too, and the demo is to end with the validators it
         began with. `p2penergy simulate` has bad validators.
         """
-        actors = choose(self.neighbourhood.households[self.validators :], self.bad_actors)
+        kinds = AUCTION_KINDS if self.market is Market.AUCTION else tuple(Kind)
+        actors = choose(self.neighbourhood.households[self.validators :], self.bad_actors, kinds=kinds)
         return Misconduct(self.neighbourhood, actors, self.periods()[-1])
 
     def all_days(self) -> tuple[date, ...]:
@@ -117,9 +118,4 @@ def _check_bad_actors(options: DemoOptions) -> None:
         raise DemoError(
             f"--bad-actors {options.bad_actors}: from 0 to {most} are possible here; "
             "validators are not among them"
-        )
-    if options.bad_actors and options.market is not Market.BILATERAL:
-        raise DemoError(
-            "--bad-actors goes with --market bilateral: in the auction a bid's money is put aside, so nobody "
-            "can buy without money"
         )

@@ -212,7 +212,7 @@ async def _replay(
     market = running.community.genesis.market
     replay: Replay
     if options.market is Market.AUCTION:
-        replay = Auctioning(*parts, market)
+        replay = Auctioning(*parts, market, options.misconduct())
     else:
         replay = Bilateral(*parts, tariffs, market.scores, options.misconduct())
     began = asyncio.get_running_loop().time()

@@ -11,6 +11,7 @@ from typing import Final
 
 PERIOD_S: Final = 900
 PERIODS_PER_HOUR: Final = 4
+_CALENDAR_END: Final = int(datetime(9999, 12, 31, 23, 45, tzinfo=UTC).timestamp()) // PERIOD_S + 1
 
 _UTC_TEXT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(?::[0-9]{2})?Z", re.ASCII)
 
@@ -32,6 +33,11 @@ def parse_period_start(text: str) -> int:
 def period_start_text(period: int) -> str:
     """Return the start of a period in UTC, such as `2016-06-19T22:00Z`."""
     return f"{_start(period):%Y-%m-%dT%H:%MZ}"
+
+
+def period_text(period: int) -> str:
+    """Return the start of any period, also of one that no calendar has: that by its number."""
+    return period_start_text(period) if 0 <= period < _CALENDAR_END else f"number {period}"
 
 
 def local_time_text(period: int, zone: tzinfo) -> str:

@@ -52,7 +52,7 @@ class BillLine:
 
 def _require_member(who: bytes, values: dict[bytes, bytes | None]) -> None:
     if values[keys.member(who)] is None:
-        raise HouseholdError(f"{who.hex()} is no member of this community")
+        raise HouseholdError(f"nobody in this community has the id {who.hex()}")
 
 
 async def wallet(network: Network, who: bytes) -> Wallet:

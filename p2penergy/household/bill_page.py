@@ -14,7 +14,8 @@ _STYLE = (
     "body{font:16px/1.4 sans-serif;max-width:48em;margin:2em auto;color:#111}"
     "table{border-collapse:collapse;width:100%}td,th{padding:.3em .6em;border-bottom:1px solid #bbb}"
     "td+td,th+th{text-align:right}.total{font-weight:bold}caption{text-align:left;padding:1em 0}"
-    ".small{font-size:.8em}tr{break-inside:avoid}"
+    ".small{font-size:.8em}tr{break-inside:avoid}thead{display:table-header-group}"
+    "@page{margin:2cm}@media print{body{margin:0;max-width:none}}"
 )
 
 
@@ -48,13 +49,23 @@ def render(who: bytes, lines: Sequence[BillLine], summed: Bill) -> str:
         f"<td>{money(line.record.community_nano)}</td><td>{money(line.record.grid_nano)}</td></tr>"
         for line in lines
     )
+    records = [line.record for line in lines]
+    sums = "".join(
+        f"<td>{figure}</td>"
+        for figure in (
+            *(sum(r.import_wh for r in records), sum(r.bought_wh for r in records)),
+            *(sum(r.export_wh for r in records), sum(r.sold_wh for r in records)),
+            *(money(summed.community_nano), money(summed.grid_nano)),
+        )
+    )
     heads = ("period", "drawn Wh", "of it bought", "fed in Wh", "of it sold", "community", "grid")
     head = "".join(f"<th>{name}</th>" for name in heads)
     return (
-        "<!doctype html><html lang=en><meta charset=utf-8><title>Bill</title>"
+        "<!doctype html><html lang=en><meta charset=utf-8>"
+        "<meta name=viewport content='width=device-width'><title>Bill</title>"
         f"<style>{_STYLE}</style><h1>Electricity bill</h1>"
         f"<p>Participant {who.hex()}<br>{escape(span(lines))}</p><table>{top}</table>"
         f"<p>Below zero you are paid. Without neighbours: {money(summed.without_community_nano)}.</p>"
-        f"<table class=small><caption>Every settled period (UTC)</caption><tr>{head}</tr>"
-        f"{rows}</table></html>\n"
+        f"<table class=small><caption>Every settled period (UTC)</caption>"
+        f"<thead><tr>{head}</tr></thead>{rows}<tr class=total><td>all</td>{sums}</tr></table></html>\n"
     )

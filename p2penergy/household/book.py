@@ -130,9 +130,16 @@ def _best_first(order: Listed) -> tuple[int, int, int]:
 
 
 async def place(
-    network: Network, side: Side, energy_wh: int, price_micro_per_kwh: int, period: int | None
+    network: Network,
+    side: Side,
+    energy_wh: int,
+    price_micro_per_kwh: int,
+    period: int | None,
+    expires_period: int | None = None,
 ) -> tuple[PlaceOrder, OrderReceipt, int]:
     """Sign and send an order, by default for the first period whose gate is open.
+
+    No block after `expires_period` takes it; what was taken stands until its gate closes.
 
     Returns the order, its receipt and the block's height.
 
@@ -158,7 +165,7 @@ async def place(
         energy_wh,
         price_micro_per_kwh,
         wall_clock_ms(),
-        now + LIFE_PERIODS,
+        now + LIFE_PERIODS if expires_period is None else expires_period,
     )
     receipt, height = await network.send(order)
     assert isinstance(receipt, OrderReceipt), "the receipt of an order"

@@ -193,7 +193,7 @@ class Offers:
     async def _key_of(self, other: bytes) -> bytes:
         member = query.member((await self._network.values([keys.member(other)])).get, other)
         if member is None:
-            raise HouseholdError(f"{other.hex()} is no member of this community")
+            raise HouseholdError(f"nobody in this community has the id {other.hex()}")
         return member.public_key
 
     async def catch_up(self) -> None:

@@ -147,7 +147,7 @@ async def reaching(device: Device, nodes: Sequence[str], wait_s: float) -> Async
         async with asyncio.timeout(wait_s):
             addresses = await named(device, nodes) if nodes else peer_addresses(device)
             async with dialling(device, addresses) as (client, _):
-                _require(client, addresses)
+                require_enough(client, addresses)
                 await client.connected(client.fault_limit + 1)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(STRAGGLERS_S):
@@ -160,7 +160,8 @@ async def reaching(device: Device, nodes: Sequence[str], wait_s: float) -> Async
         ) from None
 
 
-def _require(client: Client, addresses: Mapping[bytes, Address]) -> None:
+def require_enough(client: Client, addresses: Mapping[bytes, Address]) -> None:
+    """Raises `ClientError` where fewer nodes are named than have to say the same."""
     needed = client.fault_limit + 1
     if len(addresses) < needed:
         raise ClientError(

@@ -13,7 +13,7 @@ from p2penergy.client import ClientError
 from p2penergy.household.errors import HouseholdError
 from p2penergy.household.reach import Network
 from p2penergy.ledger import keys
-from p2penergy.ledger.receipts import TradeReceipt, stage_legs
+from p2penergy.ledger.receipts import TradeReceipt, TradeStage, stage_legs
 from p2penergy.ledger.records import (
     BillRecord,
     ContractRecord,
@@ -80,6 +80,18 @@ class Trade:
     """The terms of a contract whose period was to come when it was made."""
     delivered_height: int | None
     """Where a contract in escrow was settled."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether its period is still to be settled."""
+        return self.escrow is not None and self.delivered_height is None
+
+    @property
+    def reached(self) -> TradeStage:
+        """How far it has come; what waits in escrow, or was called off, is prepared and no more."""
+        if self.stage_legs() is not None:
+            return TradeStage.FINAL
+        return self.receipt.stage if self.receipt is not None else TradeStage.PREPARATION
 
     @property
     def leader(self) -> bytes | None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
+from p2penergy.grid.periods import period_text as _at
 from p2penergy.ledger import evidence, keys, query
 from p2penergy.ledger.membership_pool import FRAMING_BYTES, MembershipPool
 from p2penergy.ledger.memberships import MEMBERSHIP_TYPES, Revocation, Verdict
@@ -276,14 +277,14 @@ class Pool:
         now, period = self._period, period_of(transaction)
         latest = now + self._life_periods
         if period > latest:
-            said = f"the transaction is about period {period}, at most {latest} is taken now"
+            said = f"the transaction is about period {_at(period)}, at most {_at(latest)} is taken now"
             return PoolResult(False, "period_too_far", said)
         expires = last_period(transaction, self._life_periods)
         if expires < now:
-            said = f"the transaction expired in period {expires}, the ledger is at {now}"
+            said = f"the transaction expired in period {_at(expires)}, the ledger is at {_at(now)}"
             return PoolResult(False, "expired", said)
         if expires > latest and not isinstance(transaction, _TIMELESS):
-            said = f"the transaction expires in period {expires}, at most {latest} is taken now"
+            said = f"the transaction expires in period {_at(expires)}, at most {_at(latest)} is taken now"
             return PoolResult(False, "expiry_too_far", said)
         return None
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from p2penergy.grid.lindistflow import Limit, Violation
+from p2penergy.grid.periods import period_text as _at
 from p2penergy.ledger.memberships import MembershipKind, VerdictCode, verdict_words
 from p2penergy.ledger.stages import Leg, StageLegs
 from p2penergy.messages import VoteKind, encode
@@ -292,9 +293,11 @@ _SENTENCES: dict[Decline, _Sentence] = {
     Decline.NOT_A_PARTY: lambda _e, _f: "the submitter is neither seller nor buyer",
     Decline.UNKNOWN_PARTY: lambda e, f: f"{f} of the {e} parties are members",
     Decline.SCORE_TOO_LOW: lambda e, f: f"trading needs a score of {e} ppm, a party has {f} ppm",
-    Decline.TERMS_EXPIRED: lambda e, f: f"the terms were valid until period {f}, the ledger is at {e}",
-    Decline.VALIDITY_TOO_FAR: lambda e, f: f"terms may be valid until period {e} at most, not {f}",
-    Decline.WRONG_PERIOD: lambda e, f: f"the terms name period {f}, the ledger is at {e}",
+    Decline.TERMS_EXPIRED: lambda e, f: (
+        f"the terms were valid until period {_at(f)}, the ledger is at {_at(e)}"
+    ),
+    Decline.VALIDITY_TOO_FAR: lambda e, f: f"terms may be valid until period {_at(e)} at most, not {_at(f)}",
+    Decline.WRONG_PERIOD: lambda e, f: f"the terms name period {_at(f)}, the ledger is at {_at(e)}",
     Decline.TRADE_REPLAYED: lambda _e, f: f"this trade was executed at height {f} already",
     Decline.ALTERED_CONTRACT: lambda e, f: (
         f"it was submitted for {e}, and the other party's signature covers {f} of that: "
@@ -307,10 +310,12 @@ _SENTENCES: dict[Decline, _Sentence] = {
     Decline.TOO_LARGE: lambda e, f: f"a score allows {e} Wh in one order or contract, this has {f}",
     Decline.GRID_LIMIT: lambda e, f: f"the feeder carries {e} at most, this would make it {f}",
     Decline.READING_DOUBLED: lambda e, f: f"the period has a reading of {e} Wh already, not {f}",
-    Decline.READING_OUT_OF_ORDER: lambda e, f: f"period {f} is closed, the ledger is at {e}",
+    Decline.READING_OUT_OF_ORDER: lambda e, f: f"period {_at(f)} is closed, the ledger is at {_at(e)}",
     Decline.ABOVE_RATED_POWER: lambda e, f: f"the connection carries {e} Wh in a period at most, not {f}",
-    Decline.GATE_CLOSED: lambda e, f: f"the gate for period {f} is closed, the first open one is {e}",
-    Decline.PERIOD_TOO_FAR: lambda e, f: f"periods up to {e} can be traded now, not {f}",
+    Decline.GATE_CLOSED: lambda e, f: (
+        f"the gate for period {_at(f)} is closed, the first open one is {_at(e)}"
+    ),
+    Decline.PERIOD_TOO_FAR: lambda e, f: f"periods up to {_at(e)} can be traded now, not {_at(f)}",
     Decline.PLACE_TAKEN: lambda _e, f: f"an order of {f} Wh stands at this place already: cancel it first",
     Decline.BOOK_FULL: lambda e, f: (
         f"{f} orders for this period are open, and at most {e} are taken at this place: "
@@ -330,7 +335,8 @@ _SENTENCES: dict[Decline, _Sentence] = {
     Decline.NOT_A_MEMBER: lambda _e, _f: "only a member renews its certificate; others join",
     Decline.METER_CHANGED: lambda _e, _f: "this participant joined with another meter",
     Decline.OPEN_BUSINESS: lambda _e, f: (
-        f"a reading, an order or a contract for period {f} is open: cancel it, or leave once it is settled"
+        f"a reading, an order or a contract for period {_at(f)} is open: "
+        "cancel it, or leave once it is settled"
     ),
     Decline.LAST_VERIFIER: lambda _e, _f: "nobody else volunteers to verify: no one could join any more",
     Decline.RATED_POWER: lambda e, f: f"a newcomer's connection has from 1 to {e} W here, not {f} W",

@@ -26,6 +26,9 @@ AGAIN_S = 5.0
 COME_AGAIN = frozenset({"period_too_far", "pool_full", "submitter_full", "other_pending"})
 """Refusals that say nothing of the reading itself."""
 
+ANSWERED = "answered"
+"""The refusal of what was decided before; the same bytes would have had their receipt."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -66,6 +69,9 @@ async def deliver(
         try:
             (result,) = await client.results([(key, reading.raw)])
         except RefusedError as error:
+            if error.code == ANSWERED:
+                said = "refused: the period has a reading of this meter already, or is settled without one"
+                return Outcome(reading, ReadingState.DECLINED, said, None)
             if error.code not in COME_AGAIN or tries == tries_max:
                 return Outcome(reading, ReadingState.DECLINED, str(error), None)
             await asyncio.sleep(AGAIN_S)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from p2penergy.config import NodeSettings
 from p2penergy.founding import Community, FoundingError, Plan, Site, address_text, found, write_home
-from p2penergy.genesis import ConsensusRules, MarketRules, render
+from p2penergy.genesis import ConsensusRules, MarketRules, check_rules, render
 from p2penergy.home import GENESIS_FILE
 from p2penergy.membership.authority import Authority
 from p2penergy.membership.errors import MembershipError
@@ -87,12 +87,13 @@ def make(order: Order, out: Path) -> Community:
 
     Raises:
         FoundingError: something is there already, or the folder can't be written.
-        GenesisError: the consensus rules do not fit together.
+        GenesisError: the rules do not fit together; nothing is written then.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FoundingError(f"{out} is not empty: a testnet needs a folder of its own")
     if order.validators < 1:
         raise FoundingError("a testnet needs at least one validator")
+    check_rules(order.consensus, order.market)
     names = [node_name(number) for number in range(1, order.validators + 1)]
     names += [meter_name(number) for number in range(1, order.meters + 1)]
     sites = sites_of(order)

@@ -243,3 +243,19 @@ def test_bad_households_are_suspended_and_told_of(data: Path, tmp_path: Path) ->
     assert "3 bad households: 3 suspended" in printed
     assert "No honest one was." in printed
     assert "sells energy it does not have" in printed
+
+
+def test_bad_households_of_an_auction_sell_what_they_will_not_have(data: Path, tmp_path: Path) -> None:
+    out, keep = tmp_path / "out.json", tmp_path / "kept"
+    asked = ("--bad-actors", "3", "--market", "auction", "--json", str(out), "--keep", str(keep))
+    code, printed, err = run_demo(data, *asked)
+    assert (code, err) == (0, ""), printed + err
+    assert audit(keep).is_clean
+    said = figures(out)
+    assert (said["market"], said["wrongly_suspended"]) == ("auction", [])
+    assert said["defaults"] == sum(row["defaults"] for row in said["actors"]) > 0
+    # Who always tries is out within these nine periods; who seldom does may not have tried yet.
+    [always] = [row for row in said["actors"] if row["tries_ppm"] == 1_000_000]
+    assert always["household"] in said["suspended"]
+    assert {row["does"] for row in said["actors"]} == {"does not deliver what it sold ahead"}
+    assert set(said["suspended"]) <= {row["household"] for row in said["actors"] if row["defaults"]}

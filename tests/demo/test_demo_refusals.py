@@ -90,7 +90,6 @@ def test_a_malformed_table_is_told_by_row_and_column(
         (["--validators", "3", "--crash", "1"], "--crash 1: 3 validators tolerate 0; 4 would tolerate 1"),
         (["--market", "bazaar"], "'bazaar' is not one of"),
         (["--bad-actors", "5"], "--bad-actors 5: from 0 to 4 are possible here"),
-        (["--bad-actors", "1", "--market", "auction"], "--bad-actors goes with --market bilateral"),
         (["--base-port", "65534"], "--base-port 65534: ports go from 1 to 65535"),
         (["--base-port", "0"], "--base-port 0: ports go from 1 to 65535"),
         (["--json", "/nowhere/at/all.json"], "--json /nowhere/at/all.json: there is no such folder"),

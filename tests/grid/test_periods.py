@@ -12,6 +12,7 @@ from p2penergy.grid.periods import (
     local_time_text,
     parse_period_start,
     period_start_text,
+    period_text,
     periods_of_local_day,
 )
 
@@ -49,6 +50,20 @@ def test_other_texts_are_refused(text: str) -> None:
 @given(st.integers(0, 4_000_000))
 def test_text_and_period_are_inverse(period: int) -> None:
     assert parse_period_start(period_start_text(period)) == period
+
+
+@pytest.mark.parametrize(
+    ("period", "text"),
+    [
+        (1_629_690, "2016-06-23T22:30Z"),
+        (281_558_111, "9999-12-31T23:45Z"),
+        (281_558_112, "number 281558112"),
+        (2**63, f"number {2**63}"),
+        (-1, "number -1"),
+    ],
+)
+def test_a_period_that_no_calendar_has_is_told_by_its_number(period: int, text: str) -> None:
+    assert period_text(period) == text
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_nodes_can_be_named_by_address_alone(stay: Stay) -> None:
 
 
 def test_a_stranger_has_no_wallet(stay: Stay) -> None:
-    assert "is no member" in stay.refused(1, "wallet", "--of", "00" * 20)
+    assert "Nobody in this community has the id" in stay.refused(1, "wallet", "--of", "00" * 20)
     assert "40 hex digits" in stay.refused(1, "score", "--of", "H002")
 
 
@@ -78,7 +78,9 @@ def test_a_bill_as_files(stay: Stay, tmp_path: Path) -> None:
     assert len(found) == PERIODS
     assert sum(int(row["total_nano"]) for row in found) == said["total_nano"]
     text = page.read_text(encoding="utf-8")
-    assert text.count("<tr>") + text.count("<tr class=total>") == PERIODS + 4
+    assert text.count("<tr>") + text.count("<tr class=total>") == PERIODS + 5
+    sums = "".join(f"<td>{said[each]}</td>" for each in ("import_wh", "bought_wh", "export_wh", "sold_wh"))
+    assert f"<td>all</td>{sums}" in text
     assert "http" not in text and "<script" not in text
     nowhere = str(tmp_path / "no" / "bill.csv")
     assert "can't be written" in stay.refused(8, "bill", *DAY, "--csv", nowhere)

@@ -59,6 +59,17 @@ def test_an_order_stands_in_the_book_until_it_is_cancelled(stay: Stay) -> None:
     assert (again.exit_code, "no open order stands" in again.output) == (1, True)
 
 
+def test_an_order_is_void_after_its_expiry(stay: Stay) -> None:
+    now = stay.json(2, "wallet")["period"]
+    wanted = ("order", "bid", "--energy-wh", "10", "--price", "0.2", "--expires")
+    said = stay.refused(2, *wanted, period_start_text(now - 1))
+    assert f"expired in period {period_start_text(now - 1)}" in said
+    assert "expires in period" in stay.refused(2, *wanted, period_start_text(now + 5_000))
+    placed = stay.json(2, *wanted, period_start_text(now))
+    assert placed["accepted"]
+    stay.json(2, "order", "cancel", "--period", placed["period_start"], "--place", str(placed["place"]))
+
+
 def test_an_auction_clears(stay: Stay) -> None:
     sold = stay.json(6, "order", "ask", "--energy-wh", "150", "--price", "0.14")
     bought = stay.json(3, "order", "bid", "--energy-wh", "100", "--price", "0.2")
@@ -100,6 +111,8 @@ def test_a_match_shows_what_its_delivery_changed(stay: Stay) -> None:
     text = stay.text(8, "trade", "show", trade_id)
     assert "Execution stage (conditions 1 and 2 hold; temporary)" in text
     assert "98 Wh of 100 Wh delivered, x = +1.000" in text
+    assert f"Preparation stage (an ask and a bid met as their gate closed in block {shown['height']}" in text
+    assert f"by Equation (2): {shown['quality_ppm'] / 1_000_000:+.6f}." in text and shown["quality_ppm"] > 0
 
 
 def test_a_contract_in_escrow_shows_the_same(stay: Stay) -> None:
@@ -109,7 +122,11 @@ def test_a_contract_in_escrow_shows_the_same(stay: Stay) -> None:
     offer = stay.json(8, "offer", "make", "--to", buyer, "--sell", *wanted)["offer_id"]
     stay.json(2, "offer", "accept", offer)
     assert stay.json(8, "offer", "accept", offer)["accepted"]
-    assert stay.json(8, "trade", "show", offer)["stages"] == []
+    before = stay.json(8, "trade", "show", offer)
+    assert (before["stages"], before["reached_stage"], before["waits"]) == ([], "preparation", True)
+    text = stay.text(8, "trade", "show", offer)
+    assert f"Preparation stage (requested by transaction {before['transaction_id']}; the price put" in text
+    assert f"Waits for its period, {period_start_text(period)}" in text
     for number, side in ((8, "sell"), (2, "buy")):
         (waits,) = (each for each in stay.json(number, "contract", "list") if each["trade_id"] == offer)
         assert (waits["side"], waits["energy_wh"]) == (side, 60)
@@ -120,7 +137,7 @@ def test_a_contract_in_escrow_shows_the_same(stay: Stay) -> None:
     report(stay, 2, period, 900, 0)
     advance(stay, period + 1)
     shown = stay.json(2, "trade", "show", offer)
-    assert (shown["delivered_wh"], shown["reached_stage"]) == (60, "preparation")
+    assert (shown["delivered_wh"], shown["reached_stage"], shown["waits"]) == (60, "final", False)
     assert [stage["stage"] for stage in shown["stages"]] == ["execution", "final"]
     assert shown["leader"]
     assert stay.json(2, "contract", "show", offer) == shown

@@ -109,7 +109,9 @@ def test_what_can_not_be_offered_or_answered(stay: Stay) -> None:
     wanted = ("--sell", "--energy-wh", "80", "--price", "0.2")
     own = participant(stay, 6)
     assert "name a neighbour" in stay.refused(6, "offer", "make", "--to", own, *wanted)
-    assert "no member" in stay.refused(6, "offer", "make", "--to", "00" * 20, *wanted)
+    assert "Nobody in this community" in stay.refused(6, "offer", "make", "--to", "00" * 20, *wanted)
+    neither = [each for each in wanted if each != "--sell"]
+    assert "--sell or --buy" in stay.refused(6, "offer", "make", "--to", participant(stay, 5), *neither)
     past = ("--period", "2016-06-23T09:00Z")
     other = participant(stay, 5)
     assert "is over" in stay.refused(6, "offer", "make", "--to", other, *wanted, *past)

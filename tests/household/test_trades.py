@@ -37,6 +37,7 @@ def test_a_trade_is_followed_to_its_end(stay: Stay) -> None:
         assert buyer["before"] - buyer["after"] == till["after"] - till["before"] == shown["amount_nano"]
     assert stay.json(8, "trade", "show", shown["trade_id"]) == shown
     text = stay.text(8, "trade", "show", shown["trade_id"])
+    assert f"Preparation stage (requested by transaction {shown['transaction_id']})" in text
     assert "Execution stage (conditions 1 and 2 hold; temporary)" in text
     assert "Final stage (conditions 3 and 4 hold; permanent)" in text
 
@@ -49,7 +50,10 @@ def test_an_altered_contract_shows_why_it_was_declined(stay: Stay) -> None:
     fallen = [b for a, b in pairwise(scores) if b["value"] < a["value"]]
     shown = stay.json(number, "trade", "show", fallen[0]["cause"])
     assert (shown["accepted"], shown["condition"], shown["alpha"]) == (False, 1, 1)
-    assert shown["stages"] == []
+    assert (shown["stages"], shown["reached_stage"]) == ([], "execution")
+    assert f"by Equation (2): {shown['quality_ppm'] / 1_000_000:+.6f}." in stay.text(
+        number, "trade", "show", fallen[0]["cause"]
+    )
     assert "the submitter altered what was signed" in shown["outcome"]
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -106,3 +109,21 @@ def test_an_agent_whose_meter_has_signed_nothing_says_so(running: Stay, tmp_path
     path = write_strategy(tmp_path / "a.toml", "0.2")
     said = running.text(8, "agent", "--once", "--strategy", str(path))
     assert "Nothing is known of this meter yet" in said
+
+
+def test_agents_that_run_until_ctrl_c_end_in_order(running: Stay, tmp_path: Path) -> None:
+    strategy = str(write_strategy(tmp_path / "strategy.toml", "0.15"))
+    for arguments, said in (
+        (["agent", "--strategy", strategy], "Nothing is known of this meter yet"),
+        (
+            ["offer", "answer", "--sell-from", "0.2", "--energy-wh-max", "50"],
+            "Answering offers until Ctrl-C.",
+        ),
+    ):
+        command = [sys.executable, "-m", "p2penergy", *arguments, "--home", str(running.home(8))]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            assert process.stderr.readline().startswith(said)
+            process.send_signal(signal.SIGINT)
+            rest = process.stderr.read()
+            assert (process.wait(), rest) == (0, "")

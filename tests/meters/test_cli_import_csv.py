@@ -62,6 +62,45 @@ def test_orders_of_many_households_and_a_declined_one(running: Stay, tmp_path: P
     assert (order["energy_wh"], order["end"]) == (40, "open")
 
 
+def test_for_programs_and_by_way_of_named_nodes(running: Stay, tmp_path: Path) -> None:
+    period, past = (period_start_text(now_of(running) + ahead) for ahead in (5, 0))
+    file, head = tmp_path / "orders.csv", "household,side,period_start,energy_wh,price\n"
+    file.write_text(f"{head}H006,bid,{period},50,0.2\nH006,bid,{past},50,0.2\n")
+    to = ["--homes", running.keep / "households", "--json"]
+    done = run("orders", file, *to, "--dry-run")
+    assert json.loads(done.output) == {
+        "rows": 2,
+        "households": 1,
+        "sent": False,
+        "accepted": 0,
+        "outcomes": [],
+    }
+    nodes = [part for node in running.nodes for part in ("--node", node)]
+    done = run("orders", file, *to, *nodes)
+    said = json.loads(done.output)
+    assert (done.exit_code, said["sent"], said["accepted"]) == (1, True, 1)
+    assert [(each["line"], each["accepted"]) for each in said["outcomes"]] == [(2, True), (3, False)]
+    assert f"the gate for period {past} is closed" in said["outcomes"][1]["sentence"]
+    # One validator alone is not believed, and one that is not there is named.
+    done = run("orders", file, *to, "--node", running.nodes[0])
+    assert done.exit_code == 2 and "name more with --node" in done.output
+    done = run("orders", file, *to, "--node", "127.0.0.1:1")
+    assert done.exit_code == 2 and "127.0.0.1:1 can't be reached" in done.output
+    file.write_text(f"{head}H006,bid,{period},x,0.2\n")
+    done = run("orders", file, *to)
+    (bad,) = json.loads(done.output)["bad_rows"]
+    assert (done.exit_code, bad["line"], bad["column"]) == (2, 2, "energy_wh")
+
+
+def test_a_reading_for_a_settled_period_says_so(running: Stay, tmp_path: Path) -> None:
+    file = tmp_path / "readings.csv"
+    past = period_start_text(now_of(running) - 3)
+    file.write_text(f"household,period_start,import_wh,export_wh\nH005,{past},77,0\n")
+    done = run("packets", file, "--homes", running.keep / "households")
+    assert done.exit_code == 1
+    assert "the period has a reading of this meter already, or is settled without one" in done.output
+
+
 def test_a_bad_row_stops_everything_and_all_are_named(running: Stay, tmp_path: Path) -> None:
     file = tmp_path / "orders.csv"
     period = period_start_text(now_of(running) + 4)
@@ -106,6 +145,8 @@ def test_participants_and_their_feeder_go_into_genesis(running: Stay, tmp_path: 
     arguments = ["participants", file, "--genesis", base, "--feeder", feeder, "--out", out]
     done = run(*arguments, "--dry-run")
     assert done.exit_code == 0 and not out.exists()
+    figures = json.loads(run(*arguments, "--dry-run", "--json").output)
+    assert (figures["rows"], figures["written"], out.exists()) == (2, False, False)
     done = run(*arguments)
     made = read_genesis(out)
     assert done.output.splitlines()[-1] == made.chain_id.hex()
