@@ -123,20 +123,19 @@ class BucketTree:
         bucket_keys: dict[int, tuple[bytes, ...]] = {}
         dirty: dict[int, bytes] = {}
         for bucket, changed in touched.items():
-            held = self._merged(self._keys[bucket], changed, changes)
-            bucket_keys[bucket] = held
+            held = bucket_keys[bucket] = self._merged(self._keys[bucket], changed, changes)
             entries = [(key, changes[key] if key in changes else values[key]) for key in held]
             dirty[bucket] = _bucket_digest(entries)  # type: ignore[arg-type]  # deleted keys are not held
         nodes = [dirty]
         for level in self._levels:
             families: dict[int, bytearray] = {}
             for index, digest in dirty.items():
-                parent, child = divmod(index, CHILDREN)
-                family = families.get(parent)
-                if family is None:
-                    start = parent * _FAMILY_BYTES
-                    family = families[parent] = level[start : start + _FAMILY_BYTES]
-                family[child * DIGEST_BYTES : (child + 1) * DIGEST_BYTES] = digest
+                parent = index // CHILDREN
+                start = parent * _FAMILY_BYTES
+                if parent not in families:
+                    families[parent] = level[start : start + _FAMILY_BYTES]
+                place = index * DIGEST_BYTES - start
+                families[parent][place : place + DIGEST_BYTES] = digest
             dirty = {parent: _node(family) for parent, family in families.items()}
             nodes.append(dirty)
         return TreePatch(bucket_keys, tuple(nodes[:-1]), dirty.get(0, self.root))
@@ -145,7 +144,11 @@ class BucketTree:
     def _merged(
         held: tuple[bytes, ...], changed: list[bytes], changes: Mapping[bytes, bytes | None]
     ) -> tuple[bytes, ...]:
-        if all(key in held and changes[key] is not None for key in changed):
+        # A loop: `all` over a generator takes longer than the rest of a bucket with one key.
+        for key in changed:
+            if changes[key] is None or key not in held:
+                break
+        else:
             return held
         kept = [key for key in held if key not in changes]
         return tuple(sorted(kept + [key for key in changed if changes[key] is not None]))

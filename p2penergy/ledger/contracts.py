@@ -24,7 +24,7 @@ from p2penergy.ledger.receipts import (
 )
 from p2penergy.ledger.records import ContractRecord, encode_integer, encode_record
 from p2penergy.ledger.relay import Holdings, holdings, relay, write_trade
-from p2penergy.ledger.transactions import Contract, Terms, answer_key, generate_trade_id, terms_bytes
+from p2penergy.ledger.transactions import Contract, Terms, answer_key, terms_bytes, trade_id_of
 
 
 def create_trade(block: BlockContext, contract: Contract, transaction_id: bytes) -> TradeReceipt:
@@ -34,10 +34,12 @@ def create_trade(block: BlockContext, contract: Contract, transaction_id: bytes)
     """
     scratch, terms = block.scratch, contract.terms
     scratch.put(answer_key(contract), encode_integer(contract.expires_period))
-    trade_id = generate_trade_id(terms, block.chain_id)
-    seller_ppm, buyer_ppm = (block.standings.score(who) for who in (terms.seller, terms.buyer))
+    agreed = terms_bytes(terms, block.chain_id)
+    trade_id = trade_id_of(agreed)
+    seller_ppm, buyer_ppm = block.standings.score(terms.seller), block.standings.score(terms.buyer)
     legs: tuple[int, ...] = ()
-    outcome = _preparation(block, contract, trade_id) or _authorisation(block, contract)
+    outcome = _preparation(block, contract, trade_id, min(seller_ppm, buyer_ppm))
+    outcome = outcome or _authorisation(block, contract, agreed)
     if outcome is None:
         if terms.period > block.draft.period:
             outcome = _put_aside(block, terms, trade_id)
@@ -73,8 +75,8 @@ def create_trade(block: BlockContext, contract: Contract, transaction_id: bytes)
     return GridReceipt(*told, limit, branch.parent, branch.node)
 
 
-def _preparation(block: BlockContext, contract: Contract, trade_id: bytes) -> Refusal | None:
-    """Preparation stage: may these two trade on these terms at all?"""
+def _preparation(block: BlockContext, contract: Contract, trade_id: bytes, q_ppm: int) -> Refusal | None:
+    """Preparation stage: may these two, of whom the lower score is `q_ppm`, trade on these terms at all?"""
     get, terms, period = block.scratch.get, contract.terms, block.draft.period
     if terms.seller == terms.buyer:
         return Refusal(Decline.SELF_TRADE, 2, 1)
@@ -83,7 +85,6 @@ def _preparation(block: BlockContext, contract: Contract, trade_id: bytes) -> Re
     if get(keys.member(contract.counterparty)) is None:
         return Refusal(Decline.UNKNOWN_PARTY, 2, 1)
     rules = block.market.scores
-    q_ppm = min(block.standings.score(terms.seller), block.standings.score(terms.buyer))
     if not qscore.may_trade(rules, q_ppm):
         return Refusal(Decline.SCORE_TOO_LOW, rules.trading_bar_ppm, q_ppm)
     energy_wh_max = qscore.order_wh_max(rules, q_ppm)
@@ -102,16 +103,15 @@ def _preparation(block: BlockContext, contract: Contract, trade_id: bytes) -> Re
     return None
 
 
-def _authorisation(block: BlockContext, contract: Contract) -> Refusal | None:
-    """Execution stage: has the counterparty agreed to what the legs will be?
+def _authorisation(block: BlockContext, contract: Contract, agreed: bytes) -> Refusal | None:
+    """Execution stage: has the counterparty agreed to what the legs will be, by signing `agreed`?
 
     A signature that does not fit stands for other terms or for none: nothing of these is agreed.
     """
     terms = contract.terms
     member = query.member(block.scratch.get, contract.counterparty)
     assert member is not None, "preparation let a stranger through"
-    signed = terms_bytes(terms, block.chain_id)
-    if block.checker.check(member.public_key, signed, contract.counterparty_signature):
+    if block.checker.check(member.public_key, agreed, contract.counterparty_signature):
         return None
     if member.changes and member.changes[-1].height > member.joined_height:
         # It has renewed its key since it joined, and may have signed with the one before.

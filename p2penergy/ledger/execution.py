@@ -31,8 +31,6 @@ from p2penergy.ledger.transactions import (
     PlaceOrder,
     Reading,
     Submitted,
-    Transaction,
-    answer_key,
     last_period,
     parse,
     submitter_of,
@@ -63,13 +61,13 @@ def decide(block: BlockContext, submitted: Submitted) -> Receipt:
         raise InvalidBlockError("wrong_transactions", said)
     if isinstance(transaction, MEMBERSHIP_TYPES):
         if not isinstance(transaction, JoinRequest | Renewal | Verdict):
-            _require_answerable(block, transaction)
+            _require_answerable(block, submitted)
         return verification.decide(block, transaction, submitted)
     submitter = submitter_of(transaction)
     member = query.member(block.scratch.get, submitter)
     if member is None:
         raise InvalidBlockError("unknown_submitter", f"{submitter.hex()} is not a member")
-    _require_answerable(block, transaction)
+    _require_answerable(block, submitted)
     if not block.checker.check(member.public_key, submitted.signed, transaction.signature):
         said = f"transaction {submitted.transaction_id.hex()} is not signed by its submitter"
         raise InvalidBlockError("bad_signature", said)
@@ -84,7 +82,8 @@ def decide(block: BlockContext, submitted: Submitted) -> Receipt:
     return cancel_order(block, transaction, submitted.transaction_id)
 
 
-def _require_answerable(block: BlockContext, transaction: Transaction) -> None:
+def _require_answerable(block: BlockContext, submitted: Submitted) -> None:
+    transaction = submitted.transaction
     period, life_periods = block.draft.period, block.market.transaction_life_periods
     expires = last_period(transaction, life_periods)
     if expires < period:
@@ -95,6 +94,6 @@ def _require_answerable(block: BlockContext, transaction: Transaction) -> None:
     if not isinstance(transaction, Accusation | Revocation) and expires > period + life_periods:
         said = f"a transaction expires in period {expires}, too far after the block's, {period}"
         raise InvalidBlockError("expiry_too_far", said)
-    if block.scratch.get(answer_key(transaction)) is not None:
-        said = f"{keys.text(answer_key(transaction))} was answered before"
+    if block.scratch.get(submitted.answer_key) is not None:
+        said = f"{keys.text(submitted.answer_key)} was answered before"
         raise InvalidBlockError("answered_twice", said)

@@ -39,7 +39,7 @@ from p2penergy.ledger.scores import Standings
 from p2penergy.ledger.snapshot import Snapshot
 from p2penergy.ledger.standing import day_of
 from p2penergy.ledger.state import Changes, Scratch, State, Version
-from p2penergy.ledger.transactions import answer_key, concerned, parse
+from p2penergy.ledger.transactions import concerned, parse
 from p2penergy.messages import MalformedMessageError, Stage
 from p2penergy.signing import SignatureChecker
 
@@ -191,7 +191,7 @@ class Ledger:
 
     def give_up(self, transactions: Sequence[bytes]) -> None:
         """Forget pending transactions that made an invalid block; whoever waits for one sends it again."""
-        self.pool.drop_answered(answer_key(read(data, self._chain_id).transaction) for data in transactions)
+        self.pool.drop_answered(read(data, self._chain_id).answer_key for data in transactions)
 
     def _draft_period(self, parent: int, slot: int) -> int:
         latest = block_rules.latest_period(self._genesis, parent, slot)
@@ -252,7 +252,7 @@ class Ledger:
             scratch.index = index
             submitted = read(data, self._chain_id)
             receipts.append(decide(block, submitted))
-            answered.append(answer_key(submitted.transaction))
+            answered.append(submitted.answer_key)
         standings.close()
         # Scores drift from day to day without being written.
         community.places.close(standings, self._roster.all_volunteers() if is_new_day else ())

@@ -84,8 +84,8 @@ def product(a_ppm: int, b_ppm: int) -> int:
 def fifth_power(x_ppm: int) -> int:
     """|x|^5: seller and buyer answer by the highest power."""
     x = abs(x_ppm)
-    square = product(x, x)
-    return product(product(square, square), x)
+    square = x * x // PPM
+    return square * square // PPM * x // PPM
 
 
 def outcome(rules: ScoreRules, delivered_wh: int, contracted_wh: int) -> int:
@@ -114,14 +114,14 @@ def weight(rules: ScoreRules, energy_wh: int, repeats: int, breadth_ppm: int, ch
     """
     full = rules.full_weight_wh
     energy = min(energy_wh, full) * PPM // full
-    w = product(energy >> repeats, breadth_ppm)
-    return product(w, rules.chosen_share_ppm) if chosen else w
+    w = (energy >> repeats) * breadth_ppm // PPM
+    return w * rules.chosen_share_ppm // PPM if chosen else w
 
 
 def trade_gain(rules: ScoreRules, x_ppm: int, own_ppm: int, other_ppm: int, weight_ppm: int) -> int:
     """What a side gains by a trade with x >= 0: eta x^5 (other's score) (1 - own score) w."""
-    by_outcome = product(rules.trade_gain_ppm, fifth_power(x_ppm))
-    return product(product(product(by_outcome, other_ppm), PPM - own_ppm), weight_ppm)
+    by_outcome = rules.trade_gain_ppm * fifth_power(x_ppm) // PPM
+    return by_outcome * other_ppm // PPM * (PPM - own_ppm) // PPM * weight_ppm // PPM
 
 
 def default_loss(rules: ScoreRules, x_ppm: int, own_ppm: int) -> int:

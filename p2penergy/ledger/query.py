@@ -36,6 +36,7 @@ from p2penergy.ledger.transactions import EnergyType
 
 Get = Callable[[bytes], bytes | None]
 """Key -> value, None where there is none."""
+_NO_PROMISE = PromiseRecord()
 
 
 class Balance(msgspec.Struct, frozen=True):
@@ -159,7 +160,7 @@ def escrow(get: Get, trade_id: bytes) -> EscrowRecord | None:
 
 def promise(get: Get, participant_id: bytes, period: int) -> PromiseRecord:
     """What contracts in escrow claim of a member's period."""
-    return _record(get, PromiseRecord, keys.promise(participant_id, period)) or PromiseRecord()
+    return _record(get, PromiseRecord, keys.promise(participant_id, period)) or _NO_PROMISE
 
 
 def order(get: Get, participant_id: bytes, period: int, place: int) -> OrderRecord | None:

@@ -10,6 +10,7 @@ decided it, which travels with the block and is not repeated here.
 
 from collections.abc import Callable, Sequence
 from enum import IntEnum
+from itertools import chain
 from typing import NamedTuple
 
 import msgspec
@@ -173,7 +174,7 @@ class TradeReceipt(_Shape, frozen=True, tag=2, gc=False):
 
 def leg_figures(execution: StageLegs, final: StageLegs) -> tuple[int, ...]:
     """Before and after of every leg, in the order of a receipt's `legs`."""
-    return tuple(figure for leg in (*execution, *final) for figure in leg)
+    return tuple(chain.from_iterable((*execution, *final)))
 
 
 def stage_legs(legs: Sequence[int]) -> tuple[StageLegs, StageLegs] | None:

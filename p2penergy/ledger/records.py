@@ -6,6 +6,7 @@ because wallets add up to no more than `MONEY_NANO_MAX` and prices and energies 
 (`transactions`). Implements LEDGER sections 1 and 3.
 """
 
+from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, TypeVar
 
@@ -311,17 +312,14 @@ _decoders: dict[type[Record], "msgspec.msgpack.Decoder[Any]"] = {
 
 encode_record = _encoder.encode
 """A record's bytes."""
+encode_integer: Callable[[int], bytes] = _encoder.encode
+"""A balance, score or period as bytes."""
 
 
 def decode_record(shape: type[R], value: bytes) -> R:
     """A record from bytes of the state, which are trusted: execution wrote them."""
     record: R = _decoders[shape].decode(value)
     return record
-
-
-def encode_integer(value: int) -> bytes:
-    """A balance, score or period as bytes."""
-    return _encoder.encode(value)
 
 
 def encode_balance(value: int) -> bytes | None:

@@ -5,7 +5,7 @@ a trade may be executed (`contracts`, `deferred`), the legs and conditions thems
 the invariant that one metered Wh backs one trade. Implements LEDGER section 4, steps 3 to 6.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from p2penergy.ledger import keys, query, stages
 from p2penergy.ledger.receipts import Decline, Refusal, TradeStage
@@ -23,8 +23,7 @@ from p2penergy.ledger.state import Scratch, VersionStage
 from p2penergy.ledger.transactions import Terms
 
 
-@dataclass(frozen=True, slots=True)
-class Holdings:
+class Holdings(msgspec.Struct, frozen=True):
     """What a trade draws on, as it stands before it."""
 
     energy: Book

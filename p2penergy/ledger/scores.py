@@ -71,13 +71,13 @@ class Standings:
 
     def trade(self, seller: bytes, buyer: bytes, x_ppm: int, energy_wh: int, chosen: bool) -> None:
         """Both sides gain by a trade with x > 0, each by the other's score before it."""
-        before = {who: self.score(who) for who in (seller, buyer)}
-        for own, other in ((seller, buyer), (buyer, seller)):
+        seller_ppm, buyer_ppm = self.score(seller), self.score(buyer)
+        for own, other, other_ppm in ((seller, buyer, buyer_ppm), (buyer, seller, seller_ppm)):
             after = standing.after_trade(
                 self.rules,
                 self._own(own),
                 other[:COUNTERPARTY_BYTES],
-                before[other],
+                other_ppm,
                 x_ppm=x_ppm,
                 energy_wh=energy_wh,
                 chosen=chosen,
@@ -198,10 +198,10 @@ class Standings:
         self._put_score(who, own.q_ppm)
 
     def _put_score(self, who: bytes, q_ppm: int) -> None:
-        value = encode_integer(q_ppm)
+        key, value = keys.score(who), encode_integer(q_ppm)
         self.moved.add(who)
-        if self._scratch.get(keys.score(who)) != value:
-            self._scratch.put(keys.score(who), value)
+        if self._scratch.get(key) != value:
+            self._scratch.put(key, value)
 
     def _is_expelled(self, who: bytes) -> bool:
         return self._scratch.get(keys.proven(who)) is not None

@@ -50,7 +50,8 @@ def day_of(period: int) -> int:
 
 def score(rules: ScoreRules, standing: Standing, day: int) -> int:
     """The score on a day, with the drift of the whole days in between."""
-    return qscore.drifted(rules, standing.q_ppm, day - standing.day - 1)
+    idle_days = day - standing.day - 1
+    return qscore.drifted(rules, standing.q_ppm, idle_days) if idle_days > 0 else standing.q_ppm
 
 
 def _today(rules: ScoreRules, standing: Standing, day: int) -> Standing:
@@ -61,8 +62,8 @@ def _today(rules: ScoreRules, standing: Standing, day: int) -> Standing:
     return Standing(score(rules, standing, day), day, meetings=meetings)
 
 
-def _meet(standing: Standing, counterparty: bytes) -> tuple[Standing, int]:
-    """Note a trade; and how often the two have traded today before."""
+def _met(standing: Standing, counterparty: bytes) -> tuple[tuple[Meeting, ...], int]:
+    """The meetings with one more, today's; and how often the two have traded today before."""
     before = 0
     others = []
     for met in standing.meetings:
@@ -71,12 +72,7 @@ def _meet(standing: Standing, counterparty: bytes) -> tuple[Standing, int]:
         elif met.day == standing.day:
             before = met.count
     others.append(Meeting(counterparty, standing.day, before + 1))
-    return replace(standing, meetings=tuple(others[-MEETINGS_MAX:])), before
-
-
-def breadth(rules: ScoreRules, standing: Standing) -> int:
-    """How widely the member has traded up to `standing.day`."""
-    return qscore.breadth(rules, len(standing.meetings))
+    return tuple(others[-MEETINGS_MAX:]), before
 
 
 def after_trade(
@@ -91,13 +87,14 @@ def after_trade(
     day: int,
 ) -> Standing:
     """One side's standing after a trade with x >= 0; `other_q_ppm` is the other's score before it."""
-    own, repeats = _meet(_today(rules, own, day), other_id)
-    circle = breadth(rules, own)
+    own = _today(rules, own, day)
+    meetings, repeats = _met(own, other_id)
+    circle = qscore.breadth(rules, len(meetings))
     w = qscore.weight(rules, energy_wh, repeats, circle, chosen)
     gain = qscore.trade_gain(rules, x_ppm, own.q_ppm, other_q_ppm, w)
     day_max = qscore.product(rules.trade_day_max_ppm, circle)
     gain = qscore.within_day(gain, own.trade_gain_ppm, day_max)
-    return replace(own, q_ppm=own.q_ppm + gain, trade_gain_ppm=own.trade_gain_ppm + gain)
+    return Standing(own.q_ppm + gain, own.day, own.trade_gain_ppm + gain, own.vote_gain_ppm, meetings)
 
 
 def after_default(rules: ScoreRules, own: Standing, x_ppm: int, day: int) -> Standing:

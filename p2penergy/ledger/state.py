@@ -190,7 +190,7 @@ class Scratch:
     __slots__ = ("_get", "index", "values", "versions")
 
     def __init__(self, state: State) -> None:
-        self._get = state.get
+        self._get = state._values.get  # the state itself would be one call more, twenty times per trade
         self.values: dict[bytes, bytes | None] = {}
         self.versions: list[Version] = []
         self.index = BLOCK_INDEX

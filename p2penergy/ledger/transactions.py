@@ -7,7 +7,6 @@ received, that it begins with tag, type and chain id, and that no id covers the 
 it. Implements LEDGER sections 1, 4 and 5.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 from hashlib import sha256
@@ -187,13 +186,14 @@ _KINDS: dict[type, bytes] = {
 _decoder: msgspec.msgpack.Decoder[Transaction] = msgspec.msgpack.Decoder(Transaction)
 
 
-@dataclass(frozen=True, slots=True)
-class Submitted:
+class Submitted(msgspec.Struct, frozen=True, gc=False):
     """A transaction as it came: decoded, with the bytes that its submitter signed, and its id."""
 
     transaction: Transaction
     signed: bytes
     transaction_id: bytes
+    answer_key: bytes
+    """As `answer_key` gives it; empty for a verdict, which is answered with the request that it is about."""
 
 
 @lru_cache(maxsize=PARSED_TRANSACTIONS_MAX)
@@ -205,7 +205,8 @@ def parse(data: bytes, chain_id: bytes) -> Submitted:
     """
     transaction: Transaction = canonical(_decoder, data, "transaction")
     signed = _signed(transaction, data, chain_id)
-    return Submitted(transaction, signed, sha256(signed).digest())
+    key = b"" if isinstance(transaction, Verdict) else answer_key(transaction)
+    return Submitted(transaction, signed, sha256(signed).digest(), key)
 
 
 def _signed(transaction: Transaction, data: bytes, chain_id: bytes) -> bytes:
@@ -237,9 +238,14 @@ def terms_bytes(terms: Terms, chain_id: bytes) -> bytes:
     return TAG_TERMS + chain_id + encode(terms)
 
 
+def trade_id_of(agreed: bytes) -> bytes:
+    """The id of a trade whose terms are `agreed`, as `terms_bytes` gives them."""
+    return sha256(agreed).digest()
+
+
 def generate_trade_id(terms: Terms, chain_id: bytes) -> bytes:
     """SHA-256 of the signed terms, never of signatures (the paper's generateTradeId)."""
-    return sha256(terms_bytes(terms, chain_id)).digest()
+    return trade_id_of(terms_bytes(terms, chain_id))
 
 
 def submitter_of(transaction: Transaction) -> bytes:

@@ -8,6 +8,8 @@ GROUP_SUBMISSIONS_MAX = 512
 """Submissions that share one durable commit."""
 VOTE_HEIGHTS_KEPT = 1000
 """Heights below the tip whose own votes stay; safety needs none of them, audits read them."""
+NAMES_PER_QUERY = 256
+"""Keys that one question of the writer is about."""
 HEADER_BYTES_MAX = 1024
 """No header of a block is longer in its encoding."""
 HISTORY_VERSIONS_MAX = 10_000

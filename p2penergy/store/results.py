@@ -94,19 +94,18 @@ def encode_results(
     waiting = [_Receipt(*pair) for pair in zip(transaction_ids, receipts, strict=True)]
     answered = -1
     for version in versions:
-        if version.index > answered:
-            if version.index >= len(waiting):
-                raise ValueError(f"a version of transaction {version.index}, of {len(waiting)}")
-            entries.extend(waiting[answered + 1 : version.index + 1])
-            answered = version.index
-        number = numbers.get(version.key)
+        key, index = version.key, version.index
+        if index > answered:
+            if index >= len(waiting):
+                raise ValueError(f"a version of transaction {index}, of {len(waiting)}")
+            entries.extend(waiting[answered + 1 : index + 1])
+            answered = index
+        number = numbers.get(key)
         if number is None:
-            numbers[version.key] = len(numbers)
-            entries.append(
-                _First(version.key, previous[version.key], version.index, int(version.stage), version.value)
-            )
+            numbers[key] = len(numbers)
+            entries.append(_First(key, previous[key], index, version.stage, version.value))
         else:
-            entries.append(_Further(number, version.index, int(version.stage), version.value))
+            entries.append(_Further(number, index, version.stage, version.value))
     entries.extend(waiting[answered + 1 :])
     return zlib.compress(_encoder.encode(entries), _LEVEL)
 

@@ -7,12 +7,17 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from p2penergy.genesis import PPM
+from p2penergy.ledger import qscore
 from p2penergy.ledger import standing as rules_of
 from p2penergy.ledger.standing import MEETINGS_MAX, Standing
 from p2penergy.score_rules import ScoreRules
 
 RULES = ScoreRules()
 DAY = 20_000
+
+
+def breadth(own: Standing) -> int:
+    return qscore.breadth(RULES, len(own.meetings))
 
 
 def who(number: int) -> bytes:
@@ -47,8 +52,8 @@ def test_the_same_pair_earns_half_as_much_each_time_on_one_day_and_the_whole_tom
 
 def test_breadth_forgets_after_seven_days() -> None:
     own = veteran(11)
-    assert rules_of.breadth(RULES, trade(own, 1, DAY + 5)) == PPM
-    assert rules_of.breadth(RULES, trade(own, 1, DAY + 6)) == PPM // 12
+    assert breadth(trade(own, 1, DAY + 5)) == PPM
+    assert breadth(trade(own, 1, DAY + 6)) == PPM // 12
 
 
 def test_a_day_of_trades_brings_at_most_five_hundredths_and_a_narrow_circle_less() -> None:
@@ -132,4 +137,4 @@ def test_the_breadth_is_exact_although_few_meetings_are_remembered(trades: list[
         own = trade(own, other, day)
         met[other] = day
         distinct = sum(day - last < RULES.breadth_days for last in met.values())
-        assert rules_of.breadth(RULES, own) == min(distinct, 12) * PPM // 12
+        assert breadth(own) == min(distinct, 12) * PPM // 12

@@ -19,7 +19,7 @@ from store_samples import (
 from p2penergy.consensus.effects import PreparedRecord, ViewRecord
 from p2penergy.messages import VoteKind, encode
 from p2penergy.store import DoubleVoteError, MemoryStore, StoreError
-from p2penergy.store.limits import VOTE_HEIGHTS_KEPT
+from p2penergy.store.limits import NAMES_PER_QUERY, VOTE_HEIGHTS_KEPT
 
 
 @pytest.fixture
@@ -148,3 +148,17 @@ def test_history_and_state_are_what_was_written(blocks: list[list[SampleVersion]
             last = [each for each in expected if each[0] <= height][-1:]
             found = store.history(key, height, 1)
             assert [(e.height, e.index, e.stage, e.value, e.cause) for e in found] == last
+
+
+def test_a_block_that_writes_more_keys_than_one_question_names_leaves_every_history_whole(
+    store: MemoryStore,
+) -> None:
+    names = [b"key/%d" % number for number in range(2 * NAMES_PER_QUERY + 1)]
+    ended = set(names[::3])
+    for height in (1, 2, 3):
+        values = {key: None if height == 2 and key in ended else b"%d" % height for key in names}
+        written = tuple(SampleVersion(key, -1, 2, value) for key, value in values.items())
+        store.persist_now([decided(height, written)])
+    for key in names:
+        expected = [b"1", None if key in ended else b"2", b"3"]
+        assert [each.value for each in store.history(key)] == expected
