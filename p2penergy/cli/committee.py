@@ -40,34 +40,44 @@ def committee() -> None:
 @committee.command(name="risk")
 @click.option("--members", type=int, required=True, help="Members to draw from (N).")
 @click.option("--bad", callback=_share, required=True, help="Share of them that is bad: 20%.")
-@click.option("--size", type=int, required=True, help="Members of the committee.")
-@click.option("--target", callback=_share, help="Also find the smallest size this safe: 1e-6.")
+@click.option("--size", type=int, help="Members of the committee.  [required without --target]")
+@click.option("--target", callback=_share, help="Find the smallest size this safe: 1e-6.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def risk_command(members: int, bad: Fraction, size: int, target: Fraction | None, as_json: bool) -> None:
+def risk_command(
+    members: int, bad: Fraction, size: int | None, target: Fraction | None, as_json: bool
+) -> None:
     """How often a committee drawn by lot is captured."""
+    if size is None and target is None:
+        raise click.UsageError("Give --size, or --target to get it.")
     with as_user_error(ValueError):
         bad_count = risk.bad_members(members, bad)
-        answer = _describe(members, bad_count, size)
         smallest = None if target is None else risk.smallest_size(members, bad_count, target)
+        # Sizes in question, the one that was asked for first.
+        sizes = list(dict.fromkeys(each for each in (size, smallest) if each is not None))
+        rows = [_describe(members, bad_count, each) for each in sizes]
     if as_json:
+        answer = dict(rows[0]) if rows else dict.fromkeys(_KEYS)
         if target is not None:
             answer |= {"target": float(target), "smallest_size": smallest}
         click.echo(json.dumps({"members": members, "bad": bad_count} | answer, indent=2))
         return
-    table = Table(title=f"Committees from {members} members, {bad_count} of them bad")
-    for heading in ("size", "withstands (f)", "captured with probability", "on average once in"):
-        table.add_column(heading, justify="right")
-    _add_row(table, answer)
-    if smallest is not None and smallest != size:
-        _add_row(table, _describe(members, bad_count, smallest))
     console = Console()
-    console.print(table)
+    if rows:
+        table = Table(title=f"Committees from {members} members, {bad_count} of them bad")
+        for heading in ("size", "withstands (f)", "captured with probability", "on average once in"):
+            table.add_column(heading, justify="right")
+        for row in rows:
+            _add_row(table, row)
+        console.print(table)
     if target is not None:
         console.print(
             f"No size reaches {float(target):.3g}: too many members are bad."
             if smallest is None
             else f"{smallest} is the smallest size captured with at most {float(target):.3g}."
         )
+
+
+_KEYS = ("size", "f", "capture_probability", "expected_blocks_to_capture")
 
 
 def _describe(members: int, bad: int, size: int) -> dict[str, int | float | None]:

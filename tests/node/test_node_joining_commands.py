@@ -23,6 +23,7 @@ from p2penergy.cli import membership as membership_command
 from p2penergy.founding import address_text
 from p2penergy.genesis import render
 from p2penergy.membership.authority import Authority
+from p2penergy.membership.profile import Person
 from p2penergy.messages import Stage
 from p2penergy.operations import initial
 from p2penergy.score_rules import ScoreRules
@@ -70,7 +71,9 @@ class People:
             for text in ("--node", address_text(*address))
         ]
 
-    async def certified(self, home: Path, *, serial: str = SERIAL, listen: str = "127.0.0.1:0") -> Path:
+    async def certified(
+        self, home: Path, *, serial: str = SERIAL, listen: str = "127.0.0.1:0", person: Person = PERSON
+    ) -> Path:
         """A folder made and certified by commands; the folder that the authority issued into."""
         issued = self.folder / f"issued-{home.name}"
         peers = [
@@ -79,10 +82,10 @@ class People:
             for text in ("--peer", f"{who.hex()}={address_text(*address)}")
         ]
         await self.run("init", "--home", home, "--role", "validator", "--listen", listen, *peers)
-        person = ("--person", PERSON.name, "--address", PERSON.address, "--contact", PERSON.contact)
+        named = ("--person", person.name, "--address", person.address, "--contact", person.contact)
         public = home / homes.PUBLIC_KEY_FILE
         await self.run(
-            "ca", "issue", self.folder / "ca", "--public-key", public, "--out", issued, *person,
+            "ca", "issue", self.folder / "ca", "--public-key", public, "--out", issued, *named,
             "--meter-serial", serial,
         )  # fmt: skip
         certificates = ("--certificate", issued / "device.pem", "--authority", issued / "ca.pem")
