@@ -78,7 +78,7 @@ def renew(home: Path, nodes: tuple[str, ...], wait_s: float, as_json: bool, fold
             entering.adopt(home, folder)
     if known:
         receipt = msgspec.structs.replace(receipt, code=Decline.NONE)
-    _show(receipt, height, as_json, "The new key counts, and is in the folder (restart the node)")
+    _show(receipt, height, as_json, "The new key is in the folder (restart the node) and counts")
 
 
 def _apply(

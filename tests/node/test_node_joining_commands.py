@@ -182,10 +182,10 @@ async def test_a_new_key_counts_everywhere_and_the_old_one_nowhere(village: Vill
         "--meter-serial", SERIAL,
     )  # fmt: skip
     result = await people.run("renew", tmp_path / "renewed", "--home", people.home)
-    assert "The new key counts" in result.stdout
+    assert "The new key is in the folder" in result.stdout
     # As after a run that ended before the key was put in.
     again = await people.run("renew", tmp_path / "renewed", "--home", people.home)
-    assert "The new key counts" in again.stdout
+    assert "The new key is in the folder" in again.stdout
     assert (people.home / f"{homes.KEY_FILE}.old").exists()
     after = homes.load_device(people.home)
     assert after.signer.participant_id == who
