@@ -121,6 +121,14 @@ async def test_joining_voting_and_leaving(village: Village, tmp_path: Path) -> N
         )
 
     await eventually(serves, "the newcomer is in the committee, and everybody knows")
+    shown = json.loads((await people.run("committee", "show", "--home", people.home, "--json")).stdout)
+    assert who.hex() in [each["participant_id"] for each in shown["validation"]]
+    assert who.hex() not in [each["participant_id"] for each in shown["verification"]]
+    assert len(shown["verification"]) == 4
+    # Whoever vouched for the newcomer was a founder, and has a founder's score, less its stake.
+    assert all(300_000 <= each["q_ppm"] <= 1_000_000 for each in shown["verification"])
+    table = (await people.run("committee", "show", "--home", people.home)).stdout
+    assert table.count("yes") == 9
     leads = village.nodes["H001"].node.coordinator.leaders.blocks_by_leader
     await eventually(lambda: leads.get(who, 0) >= 1, "a block of the newcomer")
     assert votes() >= 1

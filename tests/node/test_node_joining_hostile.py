@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from newcomer_village import Newcomer, a_newcomer, apply
-from node_network import Village, eventually
+from node_network import Village, a_plan, eventually, found_village, short_chains
 
 from p2penergy import home as homes
+from p2penergy.coordinator import wall_clock_ms
 from p2penergy.ledger.memberships import JoinRequest, VerdictCode, sign_join, sign_verdict
 from p2penergy.membership.identifying import identifier
 from p2penergy.membership.keys import DeviceKey, public_key_from
@@ -28,6 +30,7 @@ from p2penergy.messages import (
     decode_message,
     encode,
 )
+from p2penergy.newcomers import joining
 from p2penergy.questions import JOIN, TIP
 from p2penergy.signing import EcdsaSigner
 from transport import TcpMesh
@@ -98,6 +101,29 @@ async def test_one_hostile_node_keeps_nobody_out(village: Village, manner: str) 
         assert all(len(each.seals) == 4 for each in hostile.applications)
     finally:
         await hostile.mesh.stop()
+
+
+async def test_nothing_is_sealed_while_only_old_blocks_are_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that shows a newcomer nothing but the past is like one without the others."""
+    short_chains(monkeypatch)
+    long_ago_ms = wall_clock_ms() - 2 * joining.STALE_MS_MIN
+    village = found_village(a_plan(t0_ms=long_ago_ms), tmp_path)
+    try:
+        await village.start("H001")
+        who = a_newcomer(village.authority)
+        applying = asyncio.ensure_future(apply(village, who, nodes=1))
+        await eventually(lambda: who.told, "the newcomer is told something")
+        assert who.told == [("stale", {"height": 0, "minutes": 20})]
+        assert village.nodes["H001"].node.ledger.pool.memberships.requests() == []
+        await village.start("H002", "H003", "H004")
+        receipt, _ = await applying
+        assert receipt.accepted
+        assert [step for step, _ in who.told[:3]] == ["stale", "followed", "sealed"]
+        assert who.told[1][1]["height"] >= 1
+    finally:
+        await village.end()
 
 
 async def test_a_verifier_that_contradicts_itself_decides_nothing(village: Village) -> None:
