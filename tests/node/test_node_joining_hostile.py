@@ -13,6 +13,7 @@ from node_network import Village, a_plan, eventually, found_village, short_chain
 
 from p2penergy import home as homes
 from p2penergy.coordinator import wall_clock_ms
+from p2penergy.ledger import decode_receipt, sign_volunteer
 from p2penergy.ledger.memberships import JoinRequest, VerdictCode, sign_join, sign_verdict
 from p2penergy.membership.identifying import identifier
 from p2penergy.membership.keys import DeviceKey, public_key_from
@@ -27,6 +28,7 @@ from p2penergy.messages import (
     Refused,
     Request,
     SealedRequest,
+    Stage,
     decode_message,
     encode,
 )
@@ -205,3 +207,49 @@ async def flood(village: Village, victim: Newcomer) -> None:
             mesh.send(peer, encode(Request((encode(request),), True)))
             mesh.send(peer, encode(SealedRequest(encode(request), True, len(sealed.seals), own)))
         await asyncio.sleep(0.05)
+
+
+async def test_a_member_that_changes_its_mind_in_every_block_moves_the_verifiers_and_stops_nobody(
+    village: Village,
+) -> None:
+    """Each time others verify; the newcomer seals again, and comes to its turn."""
+    await village.start()
+    await village.connect()
+    toggling = asyncio.ensure_future(change_mind(village, HOSTILE))
+    try:
+        heights, founders = village.nodes["H001"].node.ledger, village.nodes["H001"].node.replica
+        roots = set()
+
+        def moved() -> bool:
+            roots.add(founders.named(Stage.VERIFICATION)[0].root)
+            return len(roots) > 1 and heights.last_verification(heights.height) >= 6
+
+        await eventually(lambda: toggling.done() or moved(), "verifiers have changed")
+        assert not toggling.done(), toggling.exception()
+        receipt, _ = await apply(village, a_newcomer(village.authority))
+        assert receipt.accepted
+        assert not toggling.done()
+    finally:
+        toggling.cancel()
+        await asyncio.gather(toggling, return_exceptions=True)
+
+
+async def change_mind(village: Village, name: str) -> None:
+    """Offer to verify, take it back, and again, as fast as blocks are made."""
+    household = village.household(int(name[1:]))
+    signer = village.community.meters[name].signer
+    chain_id, ledger = village.community.genesis.chain_id, village.nodes["H001"].node.ledger
+    for number in range(1_000):
+        offer = sign_volunteer(
+            signer,
+            chain_id,
+            validator=True,
+            verifier=number % 2 == 1,
+            beacon_tip=None,
+            nonce=number,
+            expires_period=ledger.period + 10,
+        )
+        raw = encode(offer)
+        (result,) = await household.client.results([(ledger.transaction_id(raw) or b"", raw)])
+        receipt = decode_receipt(result.receipt)
+        assert receipt.accepted, receipt
