@@ -8,7 +8,7 @@ signed for it, or when a commit certificate and a Merkle path prove it.
 import asyncio
 import contextlib
 import json
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -57,7 +57,11 @@ RESEND_MS = 2_000
 PROOFS_MAX = 4
 """Blocks of whose receipts' tree the known part is kept."""
 ASK_S_MAX = 5
-"""For one node's answer about headers or committees."""
+"""For one node's answer about headers or committees, and for its word on what need not be believed."""
+STRAGGLERS_S = 0.5
+"""How long others may still tell their height once one has."""
+NEXT_LEADER_S = 1
+"""After so long the next node is asked for headers, too: a slow one must not hold a client up."""
 
 
 class ClientError(Exception):
@@ -262,30 +266,67 @@ class Client:
         finally:
             del self._queries[number]
         if not answer.ok:
-            raise ClientError(answer.body.decode("utf-8", "replace"))
+            raise ClientError(_words(answer.body.decode("utf-8", "replace")))
         return answer.body
 
     async def follow(self) -> None:
         """Bring `light` to the present: who the committees are, as certified headers say.
 
+        The highest first; a node that is mute, slow or keeps committees to itself holds nobody up beside
+        one that answers.
+
         Raises:
             ClientError: none of those that are connected leads there.
         """
-        reason = "nobody is connected"
+        tips, reason = await self._tips()
+        waiting = deque(sorted(tips, reverse=True))
+        led = False
+        asked: set[asyncio.Task[None]] = set()
+        try:
+            while waiting or asked:
+                if waiting:
+                    height, peer = waiting.popleft()
+                    asked.add(asyncio.create_task(self.follow_to(peer, height)))
+                patience_s = NEXT_LEADER_S if waiting else None
+                done, asked = await asyncio.wait(
+                    asked, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED
+                )
+                for task in done:
+                    try:
+                        task.result()
+                    except ClientError as error:
+                        reason = str(error)
+                    else:
+                        led = True
+                if led and self.light.knows_committees():
+                    return
+        finally:
+            for task in asked:
+                task.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+        if not led:
+            raise ClientError(f"the present committees can't be learnt: {reason}")
+
+    async def _tips(self) -> tuple[list[tuple[int, bytes]], str]:
+        """What heights the nodes claim, and why not the last one that tells none."""
         tips: list[tuple[int, bytes]] = []
-        for peer in sorted(self._mesh.connected(), key=self._preference):
-            try:
-                tips.append((decode_tip(await self.query(peer, TIP)), peer))
-            except (ClientError, MalformedMessageError) as error:
-                reason = str(error)
-        for height, peer in sorted(tips, reverse=True):
-            try:
-                await self.follow_to(peer, height)
-            except ClientError as error:
-                reason = str(error)
-            else:
-                return
-        raise ClientError(f"the present committees can't be learnt: {reason}")
+        reason = "nobody is connected" if not self._mesh.connected() else "nobody answers"
+
+        async def ask(peer: bytes) -> tuple[int, bytes]:
+            return decode_tip(await self.query(peer, TIP)), peer
+
+        async with self._ask_all(ask, self._mesh.connected()) as answers:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ASK_S_MAX) as patience:
+                    for answer in answers:
+                        try:
+                            tips.append(await answer)
+                        except (ClientError, MalformedMessageError) as error:
+                            reason = str(error)
+                        else:
+                            until = asyncio.get_running_loop().time() + STRAGGLERS_S
+                            patience.reschedule(min(until, patience.when() or until))
+        return tips, reason
 
     async def follow_to(self, peer: bytes, height: int) -> None:
         """Bring `light` to a height by one node's answers, each of which proves itself.
@@ -344,8 +385,9 @@ class Client:
             ClientError: nobody answers.
         """
         for peer in sorted(self._mesh.connected(), key=self._preference):
-            with contextlib.suppress(ClientError):
-                return await self.query(peer, topic, argument)
+            with contextlib.suppress(ClientError, TimeoutError):
+                async with asyncio.timeout(ASK_S_MAX):
+                    return await self.query(peer, topic, argument)
         raise ClientError(f"nobody answers about {topic}")
 
     async def proven(self, transaction_id: bytes) -> Result:
@@ -366,7 +408,11 @@ class Client:
 
     async def query_json(self, peer: bytes, topic: str, argument: bytes = b"") -> Any:
         """The same, for topics that answer in JSON."""
-        return json.loads(await self.query(peer, topic, argument))
+        body = await self.query(peer, topic, argument)
+        try:
+            return json.loads(body)
+        except (ValueError, RecursionError):
+            raise ClientError(f"{peer.hex()} answers about {topic} with no JSON") from None
 
     # ---- the mesh's handler -------------------------------------------------------------------
 
@@ -529,7 +575,12 @@ class Client:
         refusals, asked = open_request.refusals, open_request.asked
         refusals.add(peer)
         if len(refusals & self.validators.keys()) > self.fault_limit or (asked and asked <= refusals):
-            open_request.fail(RefusedError(refused.code, refused.sentence))
+            open_request.fail(RefusedError(refused.code, _words(refused.sentence)))
+
+
+def _words(said: str) -> str:
+    """A node's sentence for somebody's terminal, which it must not be able to steer."""
+    return "".join(each if each.isprintable() else "?" for each in said)
 
 
 def _claim(result: Result) -> bytes:

@@ -81,6 +81,16 @@ class Light:
             return self._first(Stage.VERIFICATION)
         return self._rolls.get((Stage.VERIFICATION, self.tip.verification_root))
 
+    def knows_committees(self) -> bool:
+        """Whether the members of both committees that the highest header names are known."""
+        if self.tip is None:
+            return True
+        named = (
+            (Stage.VERIFICATION, self.tip.verification_root),
+            (Stage.VALIDATION, self.tip.validation_root),
+        )
+        return all(key in self._rolls for key in named)
+
     def missing(self) -> tuple[bytes, ...]:
         """Roots of committees that certified headers name, and whose members are not known; newest first."""
         return tuple(dict.fromkeys(root for _, root in reversed(self._named)))

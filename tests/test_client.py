@@ -653,3 +653,28 @@ async def test_stopped_it_takes_nothing() -> None:
     with pytest.raises(ClientError, match="the client was stopped"):
         await home.client.query(NAMES[0], "height")
     assert home.mesh.sent == []
+
+
+async def test_what_a_node_says_steers_nobody_s_terminal() -> None:
+    home = Household()
+    question = asyncio.ensure_future(home.client.query(NAMES[0], "state"))
+    await home.mesh.written(1)
+    home.mesh.deliver(NAMES[0], Answer(1, False, b"gone\x1b[2J\r\nYou are a member"))
+    with pytest.raises(ClientError) as raised:
+        await question
+    assert str(raised.value) == "gone?[2J??You are a member"
+    (future,) = home.client.submit([(ONE, b"tx")])
+    for validator in NAMES[:2]:
+        home.mesh.deliver(validator, Refused(ONE, "x", "\x1b[1mbold"))
+    with pytest.raises(ClientError, match=r"^refused: \?\[1mbold$"):
+        await future
+
+
+@pytest.mark.parametrize("body", [b"{", b"\xff", b"[" * 100_000], ids=["cut", "bytes", "deep"])
+async def test_an_answer_that_is_no_json_is_said(body: bytes) -> None:
+    home = Household()
+    question = asyncio.ensure_future(home.client.query_json(NAMES[0], "status"))
+    await home.mesh.written(1)
+    home.mesh.deliver(NAMES[0], Answer(1, True, body))
+    with pytest.raises(ClientError, match="answers about status with no JSON"):
+        await question

@@ -11,7 +11,15 @@ from light_samples import EVERYBODY, SampleChain
 
 from p2penergy import client as module
 from p2penergy.client import Client, ClientError
-from p2penergy.messages import Answer, CommitteesRequest, HeadersRequest, HeadersResponse, Query, encode
+from p2penergy.messages import (
+    Answer,
+    CommitteesRequest,
+    CommitteesResponse,
+    HeadersRequest,
+    HeadersResponse,
+    Query,
+    encode,
+)
 from p2penergy.questions import TIP
 from p2penergy.signing import EcdsaChecker
 
@@ -25,6 +33,10 @@ class Telling(FakeMesh):
         super().__init__(chains)
         self.chains = chains
         self.lies: set[bytes] = set()
+        self.secretive: set[bytes] = set()
+        """They keep to themselves who the committees are."""
+        self.stuck: set[bytes] = set()
+        """They tell their height, and nothing else."""
 
     def send(self, peer: bytes, payload: bytes) -> bool:
         if not super().send(peer, payload):
@@ -36,7 +48,12 @@ class Telling(FakeMesh):
         if isinstance(message, Query) and message.topic == TIP:
             answer = Answer(message.number, True, str(chain.length).encode())
         elif isinstance(message, HeadersRequest | CommitteesRequest):
-            answer = HeadersResponse(()) if peer in self.lies else chain.answer(message)
+            if peer in self.stuck:
+                return True
+            if peer in self.secretive and isinstance(message, CommitteesRequest):
+                answer = CommitteesResponse(())
+            else:
+                answer = HeadersResponse(()) if peer in self.lies else chain.answer(message)
         asyncio.get_running_loop().call_soon(self.deliver, peer, answer)
         return True
 
@@ -113,3 +130,42 @@ async def test_a_lost_link_and_a_stop_end_the_question() -> None:
     with pytest.raises((ClientError, asyncio.CancelledError)):
         await ended
     assert encode(HeadersRequest(60, 1)) == encode(mesh.sent[0][1])
+
+
+async def test_one_mute_node_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever of them it is, and whether it is mute from the start or once it has told its height."""
+    monkeypatch.setattr(module, "STRAGGLERS_S", 0.001)
+    monkeypatch.setattr(module, "NEXT_LEADER_S", 0.001)
+    chain = SampleChain([FIRST] * 20 + [OTHERS], 60)
+    for bad in FIRST:
+        for stuck in (True, False):
+            mesh = Telling(dict.fromkeys(FIRST, chain) | ({} if stuck else {bad: None}))
+            mesh.stuck = {bad} if stuck else set()
+            client = client_of(chain, mesh)
+            async with asyncio.timeout(module.ASK_S_MAX / 2):
+                await client.follow()
+            assert tuple(client.validators) == OTHERS
+            assert client._queries == client._told == {}
+
+
+async def test_whoever_claims_the_most_does_not_keep_the_committees_to_itself() -> None:
+    # The newest header names others for the first time.
+    chain = SampleChain([FIRST] * 60 + [OTHERS], 60)
+    for bad in FIRST:
+        mesh = Telling(dict.fromkeys(FIRST, chain))
+        mesh.secretive = {bad}
+        client = client_of(chain, mesh)
+        await client.follow()
+        assert tuple(client.validators) == OTHERS
+        assert client.light.knows_committees()
+
+
+async def test_what_need_not_be_believed_is_asked_of_the_next_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ASK_S_MAX", 0.01)
+    chain = SampleChain([FIRST], 60)
+    mesh = Telling({FIRST[0]: None, FIRST[1]: chain, FIRST[2]: None, FIRST[3]: None})
+    assert await client_of(chain, mesh).any_answer(TIP) == b"60"
+    with pytest.raises(ClientError, match="nobody answers"):
+        await client_of(chain, Telling(dict.fromkeys(FIRST))).any_answer(TIP)
+    with pytest.raises(ClientError, match="can't be learnt: nobody answers"):
+        await client_of(chain, Telling(dict.fromkeys(FIRST))).follow()

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections import deque
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from cryptography import x509
 from samples import small_genesis
 
+from p2penergy.cli import join as cli_join
 from p2penergy.client import ClientError, RefusedError, Result
 from p2penergy.committees import Roll
 from p2penergy.ledger import Decline
-from p2penergy.ledger.memberships import MembershipKind
+from p2penergy.ledger.memberships import JoinRequest, MembershipKind
 from p2penergy.ledger.receipts import MembershipReceipt, encode_receipt
 from p2penergy.membership.authority import Authority
 from p2penergy.membership.keys import DeviceKey
@@ -57,6 +61,8 @@ class Scripted:
         self.asked = 0
         self.light = SimpleNamespace(height=7, tip=None, verifiers=lambda: self.roll)
         self.roll: Roll | None = None
+        self.validators = GENESIS.members
+        self.progress = [b"no JSON"]
 
     async def follow(self) -> None:
         self.roll = self.rolls.popleft() if len(self.rolls) > 1 else self.rolls[0]
@@ -78,6 +84,8 @@ class Scripted:
         raise ClientError("not yet")
 
     async def any_answer(self, topic: str, argument: bytes) -> bytes:
+        if len(self.progress) > 1:
+            return self.progress.pop()
         return json.dumps({"accepting": min(self.asked, 2), "refusing": []}).encode()
 
 
@@ -86,10 +94,17 @@ def a_result(code: Decline = Decline.NONE) -> Result:
     return Result(9, b"b" * 32, 0, encode_receipt(receipt))
 
 
-async def run(client: Scripted) -> tuple[MembershipReceipt, int, list[str]]:
+async def run(
+    client: Scripted, now_ms: Callable[[], int] = lambda: GENESIS.consensus.t0_ms
+) -> tuple[MembershipReceipt, int, list[str]]:
     told: list[str] = []
     scripted: Any = client
-    application = Application(scripted, GENESIS, APPLICANT, lambda step, _figures: told.append(step))
+
+    def tell(step: str, figures: dict[str, Any]) -> None:
+        assert cli_join._STEPS[step](figures).isprintable()
+        told.append(step)
+
+    application = Application(scripted, GENESIS, APPLICANT, tell, now_ms=now_ms)
     async with asyncio.timeout(30):
         receipt, height = await application.decided()
     return receipt, height, told
@@ -163,3 +178,96 @@ async def test_without_verifiers_there_is_nothing_to_wait_for() -> None:
         await run(Scripted([Roll.of({})], []))
     with pytest.raises(ClientError, match="does not tell who verifies"):
         await run(Scripted([None], []))
+
+
+async def test_old_headers_are_sealed_to_nobody() -> None:
+    """A node that shows the first blocks only could have it sealed to verifiers who were expelled since."""
+    client = Scripted([FIRST], [a_result()])
+    sealed_ms: list[int] = []
+    send = client.apply
+
+    def apply(request_id: bytes, message: Any) -> asyncio.Future[Result]:
+        sealed_ms.append(message is not None and clock_ms)
+        return send(request_id, message)
+
+    client.apply = apply  # type: ignore[method-assign]
+    rules = GENESIS.consensus
+    clock_ms = rules.t0_ms + joining.STALE_MS_MIN + 1
+    follow = client.follow
+    looks = itertools.count(1)
+
+    async def follow_at_last() -> None:
+        await follow()
+        if next(looks) == 4:
+            client.light.tip = SimpleNamespace(slot=2, period=7)
+
+    client.follow = follow_at_last  # type: ignore[method-assign]
+    _, _, told = await run(client, lambda: clock_ms)
+    assert told == ["stale", "followed", "sealed"]
+    assert next(looks) == 5
+    assert sealed_ms == [clock_ms]
+
+
+async def test_many_members_may_rest_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joining, "STALE_MS_MIN", 0)
+    rules = GENESIS.consensus
+    limit_ms = joining.STALE_SLOTS_PER_MEMBER * len(GENESIS.members) * rules.alpha_ms
+    _, _, told = await run(Scripted([FIRST], [a_result()]), lambda: rules.t0_ms + limit_ms)
+    assert told == ["followed", "sealed"]
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        b"[]",
+        b"{}",
+        b"7",
+        b'{"accepting": "all"}',
+        b'{"accepting": -1}',
+        b'{"accepting": 1, "refusing": [7]}',
+        b'{"accepting": 1, "refusing": ["\\u001b[2J"]}',
+        b'{"accepting": 1, "refusing": ["' + b"a" * 500 + b'"]}',
+        b'{"accepting": 1, "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b"\xff",
+    ],
+    ids=range(10),
+)
+async def test_what_a_node_tells_of_progress_stops_nobody(lie: bytes) -> None:
+    client = Scripted([FIRST], [], proven_after=3)
+    client.progress = [b"", lie]
+    receipt, _, told = await run(client)
+    assert receipt.accepted
+    assert told == ["followed", "sealed", "verdicts"]
+
+
+@pytest.mark.parametrize("mute", ["follow", "proven", "any_answer"])
+async def test_a_mute_node_hides_no_outcome(mute: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joining, "LOOK_S_MAX", 0.001)
+    client = Scripted([FIRST], [])
+    calls = {name: getattr(client, name) for name in ("follow", "apply")}
+    waiting: list[asyncio.Future[Result]] = []
+
+    def apply(request_id: bytes, message: Any) -> asyncio.Future[Result]:
+        waiting.append(calls["apply"](request_id, message))
+        return waiting[-1]
+
+    async def hang(*_: Any) -> None:
+        if not waiting:
+            await calls["follow"]()
+            return
+        if not waiting[-1].done():
+            waiting[-1].set_result(a_result())
+        await asyncio.Event().wait()
+
+    client.apply = apply  # type: ignore[method-assign]
+    setattr(client, mute, hang)
+    assert (await run(client))[0].accepted
+
+
+async def test_a_later_attempt_says_that_it_is_the_later_one() -> None:
+    clock = itertools.count(GENESIS.consensus.t0_ms)
+    client = Scripted([FIRST, FIRST, OTHERS], [None, a_result()])
+    await run(client, lambda: next(clock))
+    decoder = msgspec.msgpack.Decoder(JoinRequest)
+    first, second = (decoder.decode(message.request).nonce for _, message in client.sent)
+    assert first < second

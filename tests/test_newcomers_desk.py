@@ -230,6 +230,21 @@ def test_a_newcomer_may_apply_so_often_and_all_together_be_judged_so_fast(
     assert len(slow.verdicts) == 1
 
 
+def test_one_member_that_passes_on_what_it_made_up_leaves_time_for_others(tmp_path: Path) -> None:
+    bench, honest = Bench(tmp_path), a_request()
+    floods = 0
+    for second in range(30):
+        bench.now_ms = second * 1_000
+        for number in range(100):
+            made_up = a_request(nonce=1_000 * second + number) if number < 1 else honest
+            own = tuple(seal for seal in made_up.seals if seal.verifier == ME)
+            bench.desk.on_sealed(OTHERS[0], change(made_up, relayed=True, seals=own))
+            floods += 1
+        bench.desk.on_sealed(WHO, honest)
+    assert bench.desk.refused["join_rate"] > floods * 0.9
+    assert bench.desk.refused["join_overload"] == 0
+
+
 def test_without_the_own_seal_among_all_the_verdict_says_so(tmp_path: Path) -> None:
     binding = Binding(CHAIN, ROOT, WHO, KEY.public_key_compressed(), IDENTITY.meter_pseudonym)
     keys = {who: KEYS[who].public_key() for who in OTHERS}

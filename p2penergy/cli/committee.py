@@ -1,21 +1,26 @@
-"""``p2penergy committee``: how safe a committee of a given size is.
+"""``p2penergy committee``: how safe a committee of a given size is, and who serves now.
 
 What lives here: reading figures from the command line and showing the answer as a table or as
-JSON. What never does: the arithmetic (``p2penergy.consensus.risk``). Implements the command of
-CONSENSUS section 9, which prints the probability for any N, share of bad members and size.
+JSON. What never does: the arithmetic (``p2penergy.consensus.risk``), which committees are believed
+(``p2penergy.light``). Implements the command of CONSENSUS section 9, which prints the probability
+for any N, share of bad members and size.
 """
 
 from __future__ import annotations
 
 import json
 from fractions import Fraction
+from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.table import Table
 
 from p2penergy.cli.errors import as_user_error
+from p2penergy.cli.network import ask, network_options, show_json
 from p2penergy.consensus import risk
+from p2penergy.household import accounts
+from p2penergy.household.reach import Network
 
 
 def _share(ctx: click.Context, param: click.Parameter, value: str | None) -> Fraction | None:
@@ -34,40 +39,85 @@ def _share(ctx: click.Context, param: click.Parameter, value: str | None) -> Fra
 
 @click.group(name="committee")
 def committee() -> None:
-    """Committees: how large they have to be."""
+    """Committees: how large they have to be, and who serves now."""
 
 
 @committee.command(name="risk")
 @click.option("--members", type=int, required=True, help="Members to draw from (N).")
 @click.option("--bad", callback=_share, required=True, help="Share of them that is bad: 20%.")
-@click.option("--size", type=int, required=True, help="Members of the committee.")
-@click.option("--target", callback=_share, help="Also find the smallest size this safe: 1e-6.")
+@click.option("--size", type=int, help="Members of the committee.  [required without --target]")
+@click.option("--target", callback=_share, help="Find the smallest size this safe: 1e-6.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def risk_command(members: int, bad: Fraction, size: int, target: Fraction | None, as_json: bool) -> None:
+def risk_command(
+    members: int, bad: Fraction, size: int | None, target: Fraction | None, as_json: bool
+) -> None:
     """How often a committee drawn by lot is captured."""
+    if size is None and target is None:
+        raise click.UsageError("Give --size, or --target to get it.")
     with as_user_error(ValueError):
         bad_count = risk.bad_members(members, bad)
-        answer = _describe(members, bad_count, size)
         smallest = None if target is None else risk.smallest_size(members, bad_count, target)
+        # Sizes in question, the one that was asked for first.
+        sizes = list(dict.fromkeys(each for each in (size, smallest) if each is not None))
+        rows = [_describe(members, bad_count, each) for each in sizes]
     if as_json:
+        answer = dict(rows[0]) if rows else dict.fromkeys(_KEYS)
         if target is not None:
             answer |= {"target": float(target), "smallest_size": smallest}
         click.echo(json.dumps({"members": members, "bad": bad_count} | answer, indent=2))
         return
-    table = Table(title=f"Committees from {members} members, {bad_count} of them bad")
-    for heading in ("size", "withstands (f)", "captured with probability", "on average once in"):
-        table.add_column(heading, justify="right")
-    _add_row(table, answer)
-    if smallest is not None and smallest != size:
-        _add_row(table, _describe(members, bad_count, smallest))
     console = Console()
-    console.print(table)
+    if rows:
+        table = Table(title=f"Committees from {members} members, {bad_count} of them bad")
+        for heading in ("size", "withstands (f)", "captured with probability", "on average once in"):
+            table.add_column(heading, justify="right")
+        for row in rows:
+            _add_row(table, row)
+        console.print(table)
     if target is not None:
         console.print(
             f"No size reaches {float(target):.3g}: too many members are bad."
             if smallest is None
             else f"{smallest} is the smallest size captured with at most {float(target):.3g}."
         )
+
+
+_KEYS = ("size", "f", "capture_probability", "expected_blocks_to_capture")
+
+
+@committee.command()
+@network_options
+def show(home: Path, nodes: tuple[str, ...], wait_s: float, as_json: bool) -> None:
+    """Who verifies newcomers and who validates blocks now, with their scores.
+
+    The members are those that certified headers name; the scores what f+1 validators say.
+    """
+
+    async def job(network: Network) -> tuple[int, dict[str, list[bytes]], dict[bytes, int]]:
+        light = network.client.light
+        roll = light.verifiers()
+        serving = {
+            "verification": [] if roll is None else sorted(roll.members),
+            "validation": sorted(light.validators()),
+        }
+        everybody = {who for members in serving.values() for who in members}
+        return light.height, serving, await accounts.scores(network, sorted(everybody))
+
+    height, serving, scores = ask(home, nodes, wait_s, job)
+    if as_json:
+        told = {
+            stage: [{"participant_id": who.hex(), "q_ppm": scores[who]} for who in members]
+            for stage, members in serving.items()
+        }
+        show_json({"height": height} | told)
+        return
+    table = Table(title=f"Who serves after block {height}")
+    for heading in ("participant", "score", "verifies", "validates"):
+        table.add_column(heading, overflow="fold")
+    for who in sorted(scores, key=lambda each: (-scores[each], each)):
+        marks = ("yes" if who in serving[stage] else "" for stage in ("verification", "validation"))
+        table.add_row(who.hex(), f"{scores[who] / 1_000_000:.6f}", *marks)
+    Console().print(table)
 
 
 def _describe(members: int, bad: int, size: int) -> dict[str, int | float | None]:

@@ -43,8 +43,9 @@ def measure_crowd(members: int, committee: int, blocks: int, seed: int, as_json:
     console.print(
         f"{members} members, committees of {figures['committee']} drawn for every one of "
         f"{figures['blocks_counted']} blocks, {figures['virtual_s_per_block']} s each; "
-        f"{figures['members_that_served']} members served, "
-        f"{figures['newcomers_that_served']} of {min(NEWCOMERS, members - 1)} newcomers among them",
+        f"{figures['newcomers_that_joined']} of {min(NEWCOMERS, members - 1)} newcomers joined; "
+        f"{figures['members_that_served']} members served, {figures['newcomers_that_served']} of them "
+        f"newcomers; {figures['share_kept_from_block_to_block']:.0%} of a committee is in the next one, too",
         highlight=False,
     )
     table = Table("per block, on average", "validator", "follower")

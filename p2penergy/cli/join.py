@@ -27,6 +27,10 @@ from transport import TransportError
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _STEPS: dict[str, Callable[[dict[str, Any]], str]] = {
     "connected": lambda f: f"Connected to {f['nodes']} of the nodes.",
+    "stale": lambda f: (
+        f"The newest block that is shown, {f['height']}, is {f['minutes']} minutes old: newer ones are held "
+        "back, the community rests, or this clock is wrong. Nothing is sealed before a newer one. Waiting ..."
+    ),
     "followed": lambda f: f"The chain is certified up to block {f['height']}.",
     "sealed": lambda f: (
         f"Sealed to {f['verifiers']} verifiers and sent; {f['quorum']} of them have to accept. Waiting ..."
@@ -74,7 +78,7 @@ def renew(home: Path, nodes: tuple[str, ...], wait_s: float, as_json: bool, fold
             entering.adopt(home, folder)
     if known:
         receipt = msgspec.structs.replace(receipt, code=Decline.NONE)
-    _show(receipt, height, as_json, "The new key counts, and is in the folder (restart the node)")
+    _show(receipt, height, as_json, "The new key is in the folder (restart the node) and counts")
 
 
 def _apply(

@@ -80,6 +80,19 @@ async def score(network: Network, who: bytes) -> Score:
     )
 
 
+async def scores(network: Network, members: Iterable[bytes]) -> dict[bytes, int]:
+    """The scores of many now, in ppm, drift included; 0 for who is no member any more."""
+    rules = network.device.genesis.market.scores
+    asked = tuple(members)
+    kinds = (keys.score, keys.standing, keys.gone, keys.member)
+    values = await network.values([*(kind(who) for who in asked for kind in kinds), keys.TIP])
+    period = query.tip(values.get).period
+    return {
+        who: 0 if values[keys.member(who)] is None else score_on(values.get, rules, who, period)
+        for who in asked
+    }
+
+
 async def period_now(network: Network) -> int:
     """The ledger's settlement period."""
     return query.tip((await network.values([keys.TIP])).get).period

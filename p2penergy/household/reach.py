@@ -156,7 +156,8 @@ async def reaching(device: Device, nodes: Sequence[str], wait_s: float) -> Async
                 yield Network(device, client, tuple(addresses))
     except TimeoutError:
         raise ClientError(
-            f"the network did not answer within {wait_s:g} s: `p2penergy peers` shows who is there"
+            f"the network did not answer within {wait_s:g} s: `p2penergy peers` shows who is there, and "
+            "who is no member, or no more, is not answered (`p2penergy join`)"
         ) from None
 
 

@@ -8,7 +8,6 @@ proposer's side of LEDGER section 2.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from operator import itemgetter
 
 from p2penergy.committees import Roll
 from p2penergy.ledger import keys, query
@@ -161,21 +160,39 @@ class MembershipPool:
         if request.committee_root != self._committee().root:
             said = "this was sealed to a committee that does not serve now: seal to the present one"
             return PoolResult(False, "other_committee", said)
-        if any(asked.request.public_key == request.public_key for asked in self._asked.values()):
+        before = self._of_device(request.public_key)
+        if before is not None and not self._gives_way(before, request):
             return PoolResult(False, "other_pending", "another request of this device is pending")
-        if len(self._asked) >= REQUESTS_MAX and self._least_backed() is None:
+        if before is None and len(self._asked) >= REQUESTS_MAX and self._oldest_undecided() is None:
             said = f"{len(self._asked)} requests are pending; try again later"
             return PoolResult(False, "pool_full", said)
         return None
 
-    def _least_backed(self) -> bytes | None:
-        """The request with the fewest verdicts, the oldest of those: it makes room for others.
+    def _of_device(self, public_key: bytes) -> bytes | None:
+        """The pending request that this key signed."""
+        found = (key for key, asked in self._asked.items() if asked.request.public_key == public_key)
+        return next(found, None)
 
-        None when all have f + 1. Fewer can be one bad verifier's, on requests of its own making.
+    def _gives_way(self, key: bytes, request: MembershipRequest) -> bool:
+        """Whether a device's own later request takes the place of an earlier one that nothing came of.
+
+        Later by its nonce: whoever sends the earlier one again puts nobody out.
         """
-        enough = votes_needed(VerdictCode.EXPIRED, len(self._committee().members))
-        few = [(len(asked.signatures), key) for key, asked in self._asked.items()]
-        return min((each for each in few if each[0] < enough), key=itemgetter(0), default=(0, None))[1]
+        asked = self._asked[key]
+        return request.nonce > asked.request.nonce and self._decision(asked) is None
+
+    def _oldest_undecided(self) -> bytes | None:
+        """The request that makes room for others: the oldest on which verdicts have decided nothing.
+
+        How many verdicts it has does not count. Who seals something else to each verifier gets verdicts
+        that never agree, and such a request would stay for as long as it likes. An honest one is decided
+        within moments.
+        """
+        undecided = (key for key, asked in self._asked.items() if self._decision(asked) is None)
+        return next(undecided, None)
+
+    def _decision(self, asked: _Asked) -> VerdictCode | None:
+        return asked.decision(len(self._committee().members))
 
     def _verdict_refusal(self, verdict: Verdict) -> PoolResult | None:
         asked = self._asked.get(self._by_id.get(verdict.request_digest, b""))
@@ -216,8 +233,11 @@ class MembershipPool:
             asked = self._asked[self._by_id[transaction.request_digest]]
             asked.signatures[transaction.verifier] = (transaction.code, transaction.signature)
         elif isinstance(transaction, JoinRequest | Renewal):
-            if len(self._asked) >= REQUESTS_MAX:
-                self._remove(self._least_backed() or b"")
+            before = self._of_device(transaction.public_key)
+            if before is not None:
+                self._remove(before)
+            elif len(self._asked) >= REQUESTS_MAX:
+                self._remove(self._oldest_undecided() or b"")
             key = answer_key(transaction)
             self._asked[key] = _Asked(transaction, submitted.transaction_id)
             self._by_id[submitted.transaction_id] = key
@@ -236,11 +256,13 @@ class MembershipPool:
     def select(self, period: int, bytes_max: int, committee: Roll) -> tuple[bytes, ...]:
         """Transactions for a verification block of `period` that `committee` decides.
 
-        Revocations first, then what members sent, then admissions.
+        Revocations first, then what members sent, then who is admitted, then who is refused: refusals,
+        which strangers can cause as they like, take no room from anybody.
         """
         own = sorted(self._own.values(), key=lambda own: not isinstance(own.transaction, Revocation))
         found = [(own.transaction, own.data) for own in own]
-        found += [(made, encode(made)) for made in self._admissions(committee)]
+        admissions = sorted(self._admissions(committee), key=lambda made: made.code is not VerdictCode.ACCEPT)
+        found += [(made, encode(made)) for made in admissions]
         selected: list[bytes] = []
         about: set[bytes] = set()
         left_bytes = bytes_max

@@ -2,8 +2,9 @@
 
 Lives here: signatures and the dispatch. Never here: the rules (`admissions`, `departures`, `volunteering`).
 Owns the invariants that requests and verdicts are in no block by themselves, only in an admission, and that a
-block holds one transaction about each participant: so no leader can make a block of thousands that all have
-to be declined at a price. Implements the verification stage of CONSENSUS section 9.
+block holds one transaction about each participant, refusals by verifiers apart: so no leader can make a block
+of thousands that all have to be declined at a price, and nobody keeps a newcomer out by requests in its name.
+Implements the verification stage of CONSENSUS section 9.
 """
 
 from p2penergy.blocks import InvalidBlockError
@@ -20,6 +21,7 @@ from p2penergy.ledger.memberships import (
     Renewal,
     Revocation,
     Verdict,
+    VerdictCode,
     Volunteer,
 )
 from p2penergy.ledger.query import Get
@@ -60,7 +62,12 @@ def decide(
 
 
 def affected(get: Get, transaction: MembershipTransaction) -> set[bytes]:
-    """Participants whose membership a transaction may change; of a revocation: the owner of its key, too."""
+    """Participants whose membership a transaction may change; of a revocation: the owner of its key, too.
+
+    Of a refusal nobody: anybody can ask in another's name, with a key of his own, and have it refused.
+    """
+    if isinstance(transaction, Admission) and transaction.code is not VerdictCode.ACCEPT:
+        return set()
     named = submitter_of(transaction)
     owner = get(keys.key(transaction.public_key)) if isinstance(transaction, Revocation) else None
     return {named, owner or named}

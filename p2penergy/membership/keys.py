@@ -55,7 +55,11 @@ class DeviceKey:
         try:
             key = serialization.load_pem_private_key(pem, password)
         except TypeError:
-            hint = "is under a passphrase: give it" if passphrase is None else "has no passphrase"
+            hint = (
+                "is under a passphrase: give it with --passphrase-file"
+                if passphrase is None
+                else "has no passphrase"
+            )
             raise KeyFileError(f"{where} {hint}.") from None
         except (ValueError, UnsupportedAlgorithm):
             reason = "no PEM private key" if passphrase is None else "damaged, or the passphrase is wrong"

@@ -8,17 +8,18 @@ is believed only as a proven receipt. Implements the newcomer's side of LEDGER s
 
 import asyncio
 import contextlib
-import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 from cryptography import x509
+from msgspec import Meta
 
 from p2penergy.client import Client, ClientError, RefusedError, Result
 from p2penergy.committees import Roll
 from p2penergy.consensus.rules import Rules
+from p2penergy.coordinator import wall_clock_ms
 from p2penergy.genesis import Genesis
 from p2penergy.ledger import decode_receipt
 from p2penergy.ledger.memberships import MembershipRequest, request_digest, sign_join, sign_renewal
@@ -34,14 +35,20 @@ from p2penergy.membership.profile import (
     read_octet_string,
 )
 from p2penergy.membership.sealed_identity import Binding, SealedIdentity, seal_to_all
-from p2penergy.messages import SealedRequest, encode
+from p2penergy.messages import COMMITTEE_SIZE_MAX, SealedRequest, encode
 from p2penergy.questions import JOIN
 from p2penergy.signing import EcdsaSigner
 
 POLL_S = 1.0
 """Between two looks at the chain."""
 RESEND_POLLS = 5
-NONCE_BYTES = 6
+LOOK_S_MAX = 2.0
+"""For one look, which mute nodes must not draw out: f + 1 others may have told the outcome meanwhile."""
+STALE_MS_MIN = 600_000
+STALE_SLOTS_PER_MEMBER = 8
+"""A network at rest makes a block after as many slots as its committee has members. The newest header may be
+so much older before it is taken for one behind which newer ones are held back."""
+REASON_CHARACTERS_MAX = 120
 MOVED = frozenset({"committee_moved", "other_committee"})
 """Codes of a node to which another verification committee is the present one."""
 
@@ -88,6 +95,19 @@ class _Attempt:
     message: SealedRequest
 
 
+_Reason = Annotated[str, Meta(max_length=REASON_CHARACTERS_MAX, pattern=r"^[ -~]*$")]
+
+
+class _Progress(msgspec.Struct, frozen=True):
+    """What one node tells of a request: only shown, so that its shape is all that is asked of it."""
+
+    accepting: Annotated[int, Meta(ge=0, le=COMMITTEE_SIZE_MAX)] = 0
+    refusing: Annotated[tuple[_Reason, ...], Meta(max_length=COMMITTEE_SIZE_MAX)] = ()
+
+
+_progress_decoder = msgspec.json.Decoder(_Progress)
+
+
 class _Moved(Exception):  # noqa: N818 - an event, not a mistake
     """Other verifiers serve now."""
 
@@ -103,6 +123,7 @@ class Application:
         tell: Tell,
         *,
         renews: bool = False,
+        now_ms: Callable[[], int] = wall_clock_ms,
     ) -> None:
         """A request to join; or, with `renews`, to go on with another key."""
         self._client = client
@@ -110,7 +131,8 @@ class Application:
         self._applicant = applicant
         self._renews = renews
         self._tell = tell
-        self._told: dict[str, Any] = {}
+        self._now_ms = now_ms
+        self._told = _Progress()
 
     async def decided(self) -> tuple[MembershipReceipt, int]:
         """Apply until the community has decided; the receipt and the height of its block.
@@ -135,14 +157,37 @@ class Application:
             return receipt, result.height
 
     async def _verifiers(self) -> Roll:
-        await self._client.follow()
+        waited = False
+        while True:
+            await self._client.follow()
+            height, age_ms = self._client.light.height, self._age_ms()
+            if age_ms <= self._stale_ms():
+                break
+            if not waited:
+                self._tell("stale", {"height": height, "minutes": age_ms // 60_000})
+            waited = True
+            await asyncio.sleep(POLL_S)
         roll = self._client.light.verifiers()
-        self._tell("followed", {"height": self._client.light.height})
+        self._tell("followed", {"height": height})
         if roll is None:
             raise ClientError("the node does not tell who verifies newcomers now; name another with --node")
         if not roll.members:
             raise ClientError("nobody in this community volunteers to verify newcomers")
         return roll
+
+    def _age_ms(self) -> int:
+        """Of the newest header that anybody shows; genesis is slot 0."""
+        rules, tip = self._genesis.consensus, self._client.light.tip
+        slot = 0 if tip is None else tip.slot
+        return self._now_ms() - rules.t0_ms - slot * rules.alpha_ms
+
+    def _stale_ms(self) -> int:
+        """From what age on it may be that those who verify now are kept from us.
+
+        Whoever shows old headers only could have an identity sealed to a verifier that was expelled since.
+        """
+        members = len(self._client.validators)
+        return max(STALE_MS_MIN, STALE_SLOTS_PER_MEMBER * members * self._genesis.consensus.alpha_ms)
 
     def _sealed(self, verifiers: Roll) -> _Attempt:
         applicant, chain_id = self._applicant, self._genesis.chain_id
@@ -167,7 +212,8 @@ class Application:
             "meter_pseudonym": binding.meter_pseudonym,
             "sealed_digest": sealed.digest,
             "committee_root": binding.committee_root,
-            "nonce": int.from_bytes(os.urandom(NONCE_BYTES), "big"),
+            # A later attempt takes the place of an earlier one of which nothing came.
+            "nonce": self._now_ms(),
             "expires_period": period + market.transaction_life_periods,
         }
         signer = self._applicant.signer
@@ -185,11 +231,13 @@ class Application:
                 await asyncio.wait([future], timeout=POLL_S)
                 if future.done():
                     return self._outcome(future)
-                with contextlib.suppress(ClientError):
-                    await self._client.follow()
+                with contextlib.suppress(ClientError, TimeoutError):
+                    async with asyncio.timeout(LOOK_S_MAX):
+                        await self._client.follow()
                 # In this order: what the last header has changed was decided before the proof is asked for.
-                with contextlib.suppress(ClientError):
-                    return await self._client.proven(attempt.request_id)
+                with contextlib.suppress(ClientError, TimeoutError):
+                    async with asyncio.timeout(LOOK_S_MAX):
+                        return await self._client.proven(attempt.request_id)
                 verifiers = self._client.light.verifiers()
                 if verifiers is not None and verifiers.root != attempt.committee_root:
                     raise _Moved
@@ -216,8 +264,9 @@ class Application:
             raise
 
     async def _progress(self, attempt: _Attempt) -> None:
-        with contextlib.suppress(ClientError, ValueError):
-            told = json.loads(await self._client.any_answer(JOIN, attempt.request_id))
+        with contextlib.suppress(ClientError, TimeoutError, msgspec.DecodeError, RecursionError):
+            async with asyncio.timeout(LOOK_S_MAX):
+                told = _progress_decoder.decode(await self._client.any_answer(JOIN, attempt.request_id))
             if told != self._told:
                 self._told = told
-                self._tell("verdicts", told)
+                self._tell("verdicts", {"accepting": told.accepting, "refusing": list(told.refusing)})

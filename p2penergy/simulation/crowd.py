@@ -25,6 +25,7 @@ from p2penergy.messages import (
     SYNC_BLOCKS_MAX,
     Decided,
     Message,
+    Stage,
     SyncRequest,
     SyncResponse,
     decode_certificate,
@@ -319,6 +320,12 @@ class CrowdWorld:
                 node.application.submit(each)
         self.after(ALPHA_MS, self._feed)
 
+    def _volunteers(self) -> frozenset[bytes]:
+        """The pool after the last block that everybody decided, as any node that is up has it."""
+        application = next(iter(self._nodes.values())).application
+        height = min(max(self.orders), WARM_UP_BLOCKS + self.plan.blocks)
+        return frozenset(application.volunteers(Stage.VALIDATION, height))
+
     def figures(self) -> dict[str, object]:
         """What was seen, for people and machines."""
         orders = [frozenset(self.orders[height]) for height in sorted(self.orders)]
@@ -329,6 +336,7 @@ class CrowdWorld:
             "committee": max(map(len, orders)),
             "blocks_counted": len(orders) - WARM_UP_BLOCKS,
             "virtual_s_per_block": round((self.now_ms - T0_MS) / 1000 / len(orders), 2),
+            "newcomers_that_joined": len(self._volunteers() - self._first),
             "members_that_served": len(served),
             "newcomers_that_served": len(served - self._first),
             "share_kept_from_block_to_block": round(sum(kept) / max(len(kept), 1), 3),

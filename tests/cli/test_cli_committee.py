@@ -29,6 +29,18 @@ def test_json_with_a_target() -> None:
     assert json.loads(result.output)["smallest_size"] == 181
 
 
+def test_a_target_alone_gives_the_size() -> None:
+    few = ("--members", "1000", "--bad", "20%", "--target", "1e-6")
+    answer = json.loads(run(*few, "--json").output)
+    assert (answer["size"], answer["f"], answer["smallest_size"]) == (181, 60, 181)
+    assert answer["capture_probability"] <= 1e-6
+    assert "181 is the smallest size" in run(*few).output
+    hopeless = ("--members", "100", "--bad", "50%", "--target", "1e-6")
+    answer = json.loads(run(*hopeless, "--json").output)
+    assert (answer["size"], answer["capture_probability"], answer["smallest_size"]) == (None, None, None)
+    assert run(*hopeless).output.startswith("No size reaches")
+
+
 @pytest.mark.parametrize(("members", "bad", "size"), [("100", "0", "10"), ("10000", "10%", "2500")])
 def test_never_captured_is_null(members: str, bad: str, size: str) -> None:
     result = run("--members", members, "--bad", bad, "--size", size, "--json")
@@ -57,6 +69,7 @@ def test_the_table_says_when_no_size_will_do() -> None:
         (("--members", "10", "--bad", "0.2", "--size", "0"), "1 to 10, not 0"),
         (("--members", "100001", "--bad", "0.2", "--size", "1"), "10000"),
         (("--bad", "0.2", "--size", "1"), "--members"),
+        (("--members", "10", "--bad", "0.2"), "Give --size, or --target to get it."),
     ],
 )
 def test_one_sentence_and_exit_code_2(arguments: tuple[str, ...], sentence: str) -> None:

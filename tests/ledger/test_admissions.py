@@ -256,6 +256,9 @@ def test_a_block_holds_one_transaction_about_each_participant() -> None:
     request = village.join_request(newcomer(0))
     again = village.join_request(newcomer(0), meter_of(9))
     assert code_of(village, village.admission(request), village.admission(again)) == "same_participant"
+    # A refusal changes nothing about anybody.
+    refused = village.admission(again, VerdictCode.MISMATCH, (0, 1))
+    assert code_of(village, village.admission(request), refused) == ""
     # Whoever has a key is concerned by its revocation, whomever that names.
     sold = village.revocation(with_new_key(leaving))
     assert code_of(village, sold, village.leave(village.signers[2])) == ""

@@ -98,7 +98,8 @@ def test_what_a_request_must_be(village: Proposed) -> None:
     over = village.join_request(newcomer(1), expires_period=village.ledger.period - 1)
     taken = village.take(*(encode(each) for each in (request, request, other, forged, late, over)))
     assert taken == ["", "pending", "other_committee", "bad_signature", "expiry_too_far", "expired"]
-    assert village.take(encode(village.join_request(newcomer(0)))) == ["other_pending"]
+    earlier = village.join_request(newcomer(0), nonce=request.nonce - 1)
+    assert village.take(encode(earlier)) == ["other_pending"]
     assert village.take(village.admission(request)) == ["not_for_pools"]
 
 
@@ -120,22 +121,71 @@ def test_one_member_can_t_fill_the_pool(village: Proposed) -> None:
     assert village.take(village.leave(village.signers[1])) == [""]
 
 
-def test_a_full_pool_makes_room_by_what_the_fewest_verifiers_back(
+def test_a_full_pool_makes_room_by_the_oldest_that_nothing_decided(
     village: Proposed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(membership_pool, "REQUESTS_MAX", 2)
     first, second, third, fourth, fifth = (village.join_request(newcomer(number)) for number in range(5))
-    village.take(encode(first), village.verdict(0, first), encode(second))
-    assert village.take(encode(third)) == [""]
     pool = village.ledger.pool.memberships
-    assert [request for _, request in pool.requests()] == [first, third]
+    # Sealed so that each verifier finds something else: all have spoken, and nothing is ever decided.
+    codes = [VerdictCode.GARBAGE, VerdictCode.SEAL_UNOPENED, VerdictCode.EXPIRED, VerdictCode.PATH]
+    village.take(encode(first), *(village.verdict(who, first, code) for who, code in enumerate(codes)))
+    village.take(encode(second))
+    assert village.take(encode(third)) == [""]
+    assert [request for _, request in pool.requests()] == [second, third]
     # One verifier's word may be a bad one's on requests of its own: it keeps nobody else out.
-    village.take(village.verdict(0, third))
+    village.take(village.verdict(0, second))
     assert village.take(encode(fourth)) == [""]
     assert [request for _, request in pool.requests()] == [third, fourth]
     for request in (third, fourth):
-        village.take(village.verdict(1, request), village.verdict(2, request))
+        village.take(*(village.verdict(who, request) for who in range(3)))
     assert village.take(encode(fifth)) == ["pool_full"]
+    village.lead()
+    assert len(village.lead()) == 2
+    assert village.take(encode(fifth)) == [""]
+
+
+def test_a_device_s_later_request_takes_the_place_of_one_that_nothing_decided(
+    village: Proposed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever was handed the first may have passed on no seal; it must not be in the way for a day."""
+    monkeypatch.setattr(membership_pool, "REQUESTS_MAX", 2)
+    first, other = village.join_request(newcomer(0)), village.join_request(newcomer(1))
+    second, third = village.join_request(newcomer(0)), village.join_request(newcomer(0))
+    pool = village.ledger.pool.memberships
+    village.take(encode(first), village.verdict(0, first), encode(other))
+    assert village.take(encode(second)) == [""]
+    assert [request for _, request in pool.requests()] == [other, second]
+    # Sent again by somebody who kept it.
+    assert village.take(encode(first), village.verdict(1, first)) == ["other_pending", "unknown_request"]
+    village.take(*(village.verdict(who, second) for who in range(3)))
+    assert village.take(encode(third)) == ["other_pending"]
+    village.lead()
+    (receipt,) = village.lead()
+    assert receipt.accepted
+
+
+def test_requests_in_a_newcomer_s_name_do_not_delay_it(village: Proposed) -> None:
+    """Anybody may ask in its name with a key of his own; verifiers refuse, and that keeps nobody waiting."""
+    honest = newcomer(0)
+    forged = [
+        village.join_request(with_new_key(honest, number), meter=b"%032d" % number) for number in range(20)
+    ]
+    for request in forged:
+        village.take(encode(request))
+        village.take(*(village.verdict(who, request, VerdictCode.MISMATCH) for who in range(2)))
+    genuine = village.join_request(honest)
+    village.take(encode(genuine), *(village.verdict(who, genuine) for who in range(3)))
+    village.to_verification()
+    committee, period = village.ledger.verification_committee(), village.ledger.period
+    pool = village.ledger.pool.memberships
+    # Who is admitted comes first, even where there is room for no more.
+    (only,) = pool.select(period, len(village.admission(genuine)) + 5, committee)
+    assert only == village.admission(genuine)
+    receipts = village.lead()
+    assert [receipt.accepted for receipt in receipts] == [True] + [False] * 20
+    assert village.key_of(honest) is not None
+    assert len(pool) == 0
 
 
 def test_at_most_one_about_each_in_a_block(village: Proposed) -> None:

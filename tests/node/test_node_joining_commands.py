@@ -23,6 +23,7 @@ from p2penergy.cli import membership as membership_command
 from p2penergy.founding import address_text
 from p2penergy.genesis import render
 from p2penergy.membership.authority import Authority
+from p2penergy.membership.profile import Person
 from p2penergy.messages import Stage
 from p2penergy.operations import initial
 from p2penergy.score_rules import ScoreRules
@@ -70,7 +71,9 @@ class People:
             for text in ("--node", address_text(*address))
         ]
 
-    async def certified(self, home: Path, *, serial: str = SERIAL, listen: str = "127.0.0.1:0") -> Path:
+    async def certified(
+        self, home: Path, *, serial: str = SERIAL, listen: str = "127.0.0.1:0", person: Person = PERSON
+    ) -> Path:
         """A folder made and certified by commands; the folder that the authority issued into."""
         issued = self.folder / f"issued-{home.name}"
         peers = [
@@ -79,10 +82,10 @@ class People:
             for text in ("--peer", f"{who.hex()}={address_text(*address)}")
         ]
         await self.run("init", "--home", home, "--role", "validator", "--listen", listen, *peers)
-        person = ("--person", PERSON.name, "--address", PERSON.address, "--contact", PERSON.contact)
+        named = ("--person", person.name, "--address", person.address, "--contact", person.contact)
         public = home / homes.PUBLIC_KEY_FILE
         await self.run(
-            "ca", "issue", self.folder / "ca", "--public-key", public, "--out", issued, *person,
+            "ca", "issue", self.folder / "ca", "--public-key", public, "--out", issued, *named,
             "--meter-serial", serial,
         )  # fmt: skip
         certificates = ("--certificate", issued / "device.pem", "--authority", issued / "ca.pem")
@@ -118,6 +121,14 @@ async def test_joining_voting_and_leaving(village: Village, tmp_path: Path) -> N
         )
 
     await eventually(serves, "the newcomer is in the committee, and everybody knows")
+    shown = json.loads((await people.run("committee", "show", "--home", people.home, "--json")).stdout)
+    assert who.hex() in [each["participant_id"] for each in shown["validation"]]
+    assert who.hex() not in [each["participant_id"] for each in shown["verification"]]
+    assert len(shown["verification"]) == 4
+    # Whoever vouched for the newcomer was a founder, and has a founder's score, less its stake.
+    assert all(300_000 <= each["q_ppm"] <= 1_000_000 for each in shown["verification"])
+    table = (await people.run("committee", "show", "--home", people.home)).stdout
+    assert table.count("yes") == 9
     leads = village.nodes["H001"].node.coordinator.leaders.blocks_by_leader
     await eventually(lambda: leads.get(who, 0) >= 1, "a block of the newcomer")
     assert votes() >= 1
@@ -179,10 +190,10 @@ async def test_a_new_key_counts_everywhere_and_the_old_one_nowhere(village: Vill
         "--meter-serial", SERIAL,
     )  # fmt: skip
     result = await people.run("renew", tmp_path / "renewed", "--home", people.home)
-    assert "The new key counts" in result.stdout
+    assert "The new key is in the folder" in result.stdout
     # As after a run that ended before the key was put in.
     again = await people.run("renew", tmp_path / "renewed", "--home", people.home)
-    assert "The new key counts" in again.stdout
+    assert "The new key is in the folder" in again.stdout
     assert (people.home / f"{homes.KEY_FILE}.old").exists()
     after = homes.load_device(people.home)
     assert after.signer.participant_id == who
