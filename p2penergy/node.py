@@ -135,6 +135,7 @@ class Node:
         slot_ms = rules.alpha_ms - rules.eps_ms - rules.delta_ms
         self.pacer = Pacer(settings.block_bytes_max, slot_ms * PACED_PERCENT // 100)
         self.replica.proposal_bytes_max = self.pacer.limit_bytes
+        self._durable = self.replica.tip_height, self.replica.tip_slot, self.ledger.state_root
         nodes = frozenset(map(bytes.fromhex, home.config.peers))
         self.replies = Replies(home.signer, chain_id, mesh, store, nodes, self.ledger.concerned)
         self.coordinator = Coordinator(self.replica, home.genesis.consensus, self._perform, now_ms)
@@ -278,8 +279,11 @@ class Node:
             self._halted.cancel()
 
     def status(self) -> dict[str, Any]:
-        """What this node says of itself, for people and for the demo."""
-        tip = self.replica.tip_height
+        """What this node says of itself, for people and for the demo.
+
+        Height, slot and state are the last durable block's: a node that is killed now comes back with them.
+        """
+        height, slot, state_root = self._durable
         leaders = self.coordinator.leaders
         return {
             "name": self._name.hex(),
@@ -292,10 +296,10 @@ class Node:
             "decided_ms": self._decided_ms,
             "base_height": self.store.base(),
             "snapshots": list(self.snapshots.heights()),
-            "height": tip,
-            "slot": self.replica.tip_slot,
+            "height": height,
+            "slot": slot,
             "view": self.replica.view,
-            "state_root": self.ledger.state_root.hex(),
+            "state_root": state_root.hex(),
             "pending": len(self.ledger.pool),
             "proposal_bytes_max": self.pacer.limit_bytes,
             "peers": len(self.mesh.connected()),
@@ -407,6 +411,7 @@ class Node:
             },
         )
         self._decided_ms = self._now_ms()
+        self._durable = decision.height, header.slot, header.state_root
         if header.stage is Stage.VERIFICATION and decision.block.transactions:
             self.sessions.recheck()
             self.addresses.look_again()

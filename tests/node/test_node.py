@@ -119,6 +119,22 @@ async def test_what_is_decided_but_not_yet_durable_is_not_refused(village: Villa
     requests._answer_again = stored
 
 
+async def test_a_block_that_is_not_yet_durable_is_told_to_nobody(village: Village) -> None:
+    await village.start()
+    running = village.nodes["H001"]
+    store, submit, held = running.store, running.store.submit, []
+    await eventually(lambda: store.tip() > 0)
+    store.submit = lambda *records_and_done: held.append(records_and_done)  # type: ignore[method-assign]
+    await eventually(lambda: running.node.replica.tip_height > store.tip(), "the others decide without it")
+    told, ((tip, _),) = running.node.status(), store.headers(store.tip(), 1)
+    assert (told["height"], told["slot"]) == (tip.height, tip.slot)
+    assert bytes.fromhex(told["state_root"]) == tip.state_root
+    store.submit = submit  # type: ignore[method-assign]
+    for records, done in held:
+        submit(records, done)
+    await eventually(lambda: running.node.status()["height"] > tip.height)
+
+
 async def test_a_proof_from_one_validator_is_enough(village: Village) -> None:
     await village.start()
     await village.connect()
