@@ -4,6 +4,7 @@ What lives here: the root command and the list of subcommands, each imported onl
 so that `p2penergy --help` is instant. What never does: the work itself.
 """
 
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -71,6 +72,15 @@ class _Lazy(click.Group):
         name = cmd_name.replace("-", "_")
         command: click.Command = getattr(module, f"{name}_command", None) or getattr(module, name)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the subcommand; of an unknown one the nearest is named."""
+        near = get_close_matches(args[0], _COMMANDS, n=1)
+        if near and args[0] not in _COMMANDS and not ctx.resilient_parsing:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]!r}?")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list for `--help`, each command with its first sentence, never cut."""
