@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from p2penergy.cli.errors import UserError
+from p2penergy.cli.groups import Group
 
 _COMMANDS = {
     "agent": "p2penergy.cli.agent",
@@ -53,11 +54,8 @@ _COMMANDS = {
 }
 """Name of each command -> the module that holds it, under that name or `NAME_command`."""
 
-SENTENCE_CHARS_MAX = 200
-"""Of a command's first sentence in the list of all."""
 
-
-class _Lazy(click.Group):
+class _Lazy(Group):
     """A group whose commands are modules, each with a command of the same name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -81,18 +79,6 @@ class _Lazy(click.Group):
         if near and args[0] not in _COMMANDS and not ctx.resilient_parsing:
             ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]!r}?")
         return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list for `--help`, each command with its first sentence, never cut."""
-        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
-        with formatter.section("Commands"):
-            formatter.write_dl(
-                [
-                    (name, command.get_short_help_str(SENTENCE_CHARS_MAX))
-                    for name, command in commands
-                    if command
-                ]
-            )
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a subcommand; Ctrl-C ends any of them with a sentence, at whatever moment it comes."""

@@ -16,6 +16,7 @@ from p2penergy.bulk.participants import with_participants
 from p2penergy.bulk.sending import HOUSEHOLDS_MAX, RowOutcome, send_orders, send_packets
 from p2penergy.bulk.tables import OfHousehold, Parsed, parse_orders, parse_packets, parse_participants
 from p2penergy.cli.errors import UserError, as_user_error
+from p2penergy.cli.groups import Group
 from p2penergy.client import ClientError
 from p2penergy.config import ConfigError
 from p2penergy.genesis import GenesisError, render
@@ -41,7 +42,7 @@ _homes = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def import_csv() -> None:
     """Take in many participants, packets (readings) or orders from a CSV file.
 

@@ -158,7 +158,7 @@ async def never_reads(target: Target) -> None:
 
 
 ATTACKS: dict[Attack, int] = {
-    never_reads: 160,
+    never_reads: 64,
     silent_connections: 96,
     byte_by_byte: 96,
     no_tls: 96,
