@@ -28,6 +28,7 @@ from p2penergy.inbox import Inbox
 from p2penergy.ledger import Ledger, Snapshot, sign_accusation
 from p2penergy.membership.sealed_store import SealedStore
 from p2penergy.messages import (
+    PROTOCOL,
     PROTOCOL_VERSION,
     CommitteesRequest,
     Decided,
@@ -84,6 +85,7 @@ def make_mesh(home: Home, listens: bool = True) -> TcpMesh:
         listen=parse_address(home.config.node.listen) if listens else None,
         tls=home.tls if home.config.node.tls else None,
         identify=home.identify,
+        protocol=PROTOCOL,
         network=home.genesis.chain_id,
     )
 

@@ -82,7 +82,7 @@ class TcpMesh:
         identify: Callable[[bytes], PeerName | None],
         limits: Limits = Limits(),  # noqa: B008 - frozen
         seed: int = 0,
-        protocol: str = "p2penergy/1",
+        protocol: str,
         network: bytes = b"",
     ) -> None:
         self._hello = Hello(protocol, network, name)

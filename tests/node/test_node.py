@@ -25,6 +25,8 @@ from p2penergy.ledger.transactions import sign_reading, transaction_id
 from p2penergy.light import Light
 from p2penergy.membership.authority import Authority
 from p2penergy.messages import (
+    PROTOCOL,
+    PROTOCOL_VERSION,
     Evidence,
     HeadersRequest,
     HeadersResponse,
@@ -217,6 +219,17 @@ async def test_another_chain_is_refused(village: Village) -> None:
     counters = village.nodes["H001"].mesh.counters
     await eventually(lambda: counters().get("refused_wrong_network", 0))
     assert listener.up == set()
+
+
+async def test_another_version_of_the_protocol_is_refused_in_the_handshake(village: Village) -> None:
+    await village.start()
+    device = village.community.tls("H006"), village.community.meters["H006"].participant_id
+    _, listener = await village.dial("H001", *device, protocol=f"p2penergy/{PROTOCOL_VERSION + 1}")
+    counters = village.nodes["H001"].mesh.counters
+    await eventually(lambda: counters().get("refused_wrong_protocol", 0))
+    assert listener.up == set()
+    # The one that genesis and the headers name is the one of the handshake.
+    assert f"p2penergy/{village.community.genesis.version}" == PROTOCOL
 
 
 async def test_a_silent_leader_is_followed_by_the_next(village: Village) -> None:
