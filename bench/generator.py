@@ -27,6 +27,7 @@ from p2penergy.home import read_genesis
 from p2penergy.ledger.block_rules import first_period
 from p2penergy.membership.certificates import participant_id
 from p2penergy.membership.keys import DeviceKey
+from p2penergy.messages import PROTOCOL
 from p2penergy.peers import AGENT_LABEL
 from p2penergy.signing import EcdsaChecker, EcdsaSigner
 from transport import TcpMesh, TlsIdentity
@@ -109,6 +110,7 @@ class Generator:
             listen=None,
             tls=tls,
             identify=participant_id,
+            protocol=PROTOCOL,
             network=self._genesis.chain_id,
         )
         checker, transaction_of = EcdsaChecker(), self._workload.transaction_of

@@ -114,6 +114,7 @@ def write(out: Path, minutes: Sequence[Minute], about: dict[str, object]) -> lis
         "rss_mib_per_hour": round(growth_per_hour(minutes, lambda each: each.rss_mib), 2),
         "open_files_per_hour": round(growth_per_hour(minutes, lambda each: each.open_files), 2),
         "disk_mib_per_hour": round(growth_per_hour(minutes, lambda each: each.disk_mib), 2),
+        "latency_ms_p50_per_hour": round(growth_per_hour(minutes, lambda each: each.latency_ms_p50), 2),
     }
     told = {**about, "growth_in_second_half": growth, "machine": machine.describe()}
     summary.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")

@@ -160,22 +160,68 @@ def _refuse_unknown_keys(raw: dict[str, Any], where: str) -> None:
                 raise ConfigError(f"{where}: [{name}] has no key {key!r}{_nearest(key, fields)}")
 
 
-def _environment(raw: dict[str, Any], environment: dict[str, str]) -> None:
-    # P2PENERGY_NODE_LISTEN=... overrides [node] listen; numbers and booleans are read as TOML.
-    for name, shape in _TABLES.items():
-        prefix = f"{ENVIRONMENT_PREFIX}{name}_".upper()
-        keys = {prefix + key.upper(): key for key in shape.__struct_fields__}
-        for variable, text in environment.items():
-            if not variable.startswith(prefix):
-                continue
-            if variable not in keys:
-                near = _nearest(variable, tuple(keys))
-                raise ConfigError(f"the environment variable {variable} sets nothing{near}")
-            try:
-                value = tomllib.loads(f"value = {text}")["value"]
-            except (tomllib.TOMLDecodeError, RecursionError):
-                value = text
-            raw.setdefault(name, {})[keys[variable]] = value
+_VARIABLES = {
+    f"{ENVIRONMENT_PREFIX}{name}_{key}".upper(): (name, key)
+    for name, shape in _TABLES.items()
+    for key in shape.__struct_fields__
+}
+_PREFIXES = tuple(f"{ENVIRONMENT_PREFIX}{name}_".upper() for name in _TABLES)
+_MISSPELT = 0.85
+"""From this likeness on a variable is taken for a misspelt one: its table may be what is misspelt."""
+
+
+def _environment(raw: dict[str, Any], environment: dict[str, str]) -> dict[tuple[str, str], str]:
+    # P2PENERGY_NODE_LISTEN=... overrides [node] listen; numbers and booleans are read as TOML. Who set which.
+    overridden = {}
+    for variable, text in environment.items():
+        if variable not in _VARIABLES:
+            _refuse_misspelt(variable)
+            continue
+        name, key = _VARIABLES[variable]
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except (tomllib.TOMLDecodeError, RecursionError):
+            value = text
+        raw.setdefault(name, {})[key] = value
+        overridden[name, key] = variable
+    return overridden
+
+
+def _refuse_misspelt(variable: str) -> None:
+    if not variable.startswith(ENVIRONMENT_PREFIX):
+        return
+    if variable.startswith(_PREFIXES) or get_close_matches(variable, _VARIABLES, 1, _MISSPELT):
+        near = _nearest(variable, tuple(_VARIABLES))
+        raise ConfigError(f"the environment variable {variable} sets nothing{near}")
+
+
+def _wanted(shape: type[msgspec.Struct], key: str) -> str:
+    """What a key may be, in words."""
+    kind, meta = get_args(get_type_hints(shape, include_extras=True)[key])
+    if kind is bool:
+        return "true or false"
+    if kind is str:
+        return "text, in quotes"
+    if kind is int:
+        return f"a whole number, {meta.ge} or more" + (f", {meta.le} at most" if meta.le is not None else "")
+    return f"one of {', '.join(get_args(kind))}"
+
+
+def _misfit(raw: dict[str, Any], place: str, where: str, overridden: dict[tuple[str, str], str]) -> str:
+    """The sentence about a value of the wrong kind; `place` is `table.key`."""
+    name, _, key = place.partition(".")
+    if name not in _TABLES:
+        return f"{where}: [peers] holds what is no text: each value is HOST:PORT, in quotes"
+    value, wanted = raw[name][key], _wanted(_TABLES[name], key)
+    said = _toml(value) if isinstance(value, str | int) else repr(value)
+    variable = overridden.get((name, key))
+    if variable is not None:
+        return f"the environment variable {variable} is {said}; it must be {wanted}"
+    return f"{where}: [{name}] {key} is {said}; it must be {wanted}"
+
+
+_ADDRESSES = (("node", "listen", False), ("node", "announce", True), ("gateway", "listen", True))
+"""Keys that are HOST:PORT, and whether "" stands for none."""
 
 
 def parse(text: str, where: str, environment: dict[str, str] | None = None) -> Config:
@@ -189,17 +235,19 @@ def parse(text: str, where: str, environment: dict[str, str] | None = None) -> C
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{where} is not valid TOML: {error}") from None
     _refuse_unknown_keys(raw, where)
-    _environment(raw, environment or {})
+    overridden = _environment(raw, environment or {})
     try:
         config = msgspec.convert(raw, Config)
     except msgspec.ValidationError as error:
-        reason, _, place = str(error).partition(" - at `$")
-        raise ConfigError(f"{where}: {place.strip('`. ') or 'file'}: {reason}") from None
-    parse_address(config.node.listen, f"{where}: [node] listen")
-    if config.node.announce:
-        parse_address(config.node.announce, f"{where}: [node] announce")
-    if config.gateway.listen:
-        parse_address(config.gateway.listen, f"{where}: [gateway] listen")
+        _, _, place = str(error).partition(" - at `$")
+        raise ConfigError(_misfit(raw, place.strip("`. "), where, overridden)) from None
+    for name, key, may_be_empty in _ADDRESSES:
+        address = getattr(getattr(config, name), key)
+        if address or not may_be_empty:
+            variable = overridden.get((name, key))
+            parse_address(
+                address, f"the environment variable {variable}" if variable else f"{where}: [{name}] {key}"
+            )
     for name, address in config.peers.items():
         if len(name) != 40 or any(digit not in "0123456789abcdef" for digit in name):
             raise ConfigError(f"{where}: [peers] {name!r} is not a participant id of 40 hex digits")

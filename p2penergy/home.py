@@ -100,7 +100,7 @@ def read_genesis(path: Path) -> Genesis:
         grid_plan(parsed)
         return parsed
     except FileNotFoundError:
-        raise HomeError(f"{path} is missing: copy the community's genesis there") from None
+        raise HomeError(f"there is no {path}: copy the community's genesis there") from None
     except OSError as error:
         raise HomeError(f"{path} can't be read: {error.strerror}") from None
     except GenesisError as error:

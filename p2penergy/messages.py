@@ -19,6 +19,8 @@ from msgspec import Meta
 from p2penergy.digests import TAG_BLOCK, TAG_CERTIFICATE, TAG_REPLY, TAG_VOTE, TAG_WHEREABOUTS, digest
 
 PROTOCOL_VERSION = 1
+PROTOCOL = f"p2penergy/{PROTOCOL_VERSION}"
+"""What both ends of a link greet each other with: another version is refused before anything else is read."""
 
 # Limits of the wire, all in one place. A frame's limit is the transport's.
 COMMITTEE_SIZE_MAX = 200

@@ -28,6 +28,7 @@ from p2penergy.inbox import Inbox
 from p2penergy.ledger import Ledger, Snapshot, sign_accusation
 from p2penergy.membership.sealed_store import SealedStore
 from p2penergy.messages import (
+    PROTOCOL,
     PROTOCOL_VERSION,
     CommitteesRequest,
     Decided,
@@ -84,6 +85,7 @@ def make_mesh(home: Home, listens: bool = True) -> TcpMesh:
         listen=parse_address(home.config.node.listen) if listens else None,
         tls=home.tls if home.config.node.tls else None,
         identify=home.identify,
+        protocol=PROTOCOL,
         network=home.genesis.chain_id,
     )
 
@@ -136,6 +138,7 @@ class Node:
         self._proposal_ms_max = rules.alpha_ms // 2
         self.pacer = Pacer(settings.block_bytes_max, slot_ms * PACED_PERCENT // 100)
         self.replica.proposal_bytes_max = self.pacer.limit_bytes
+        self._durable = self.replica.tip_height, self.replica.tip_slot, self.ledger.state_root
         nodes = frozenset(map(bytes.fromhex, home.config.peers))
         self.replies = Replies(home.signer, chain_id, mesh, store, nodes, self.ledger.concerned)
         self.coordinator = Coordinator(self.replica, home.genesis.consensus, self._perform, now_ms)
@@ -280,8 +283,11 @@ class Node:
             self._halted.cancel()
 
     def status(self) -> dict[str, Any]:
-        """What this node says of itself, for people and for the demo."""
-        tip = self.replica.tip_height
+        """What this node says of itself, for people and for the demo.
+
+        Height, slot and state are the last durable block's: a node that is killed now comes back with them.
+        """
+        height, slot, state_root = self._durable
         leaders = self.coordinator.leaders
         return {
             "name": self._name.hex(),
@@ -294,10 +300,10 @@ class Node:
             "decided_ms": self._decided_ms,
             "base_height": self.store.base(),
             "snapshots": list(self.snapshots.heights()),
-            "height": tip,
-            "slot": self.replica.tip_slot,
+            "height": height,
+            "slot": slot,
             "view": self.replica.view,
-            "state_root": self.ledger.state_root.hex(),
+            "state_root": state_root.hex(),
             "pending": len(self.ledger.pool),
             "proposal_bytes_max": self.pacer.limit_bytes,
             "peers": len(self.mesh.connected()),
@@ -419,6 +425,7 @@ class Node:
             },
         )
         self._decided_ms = self._now_ms()
+        self._durable = decision.height, header.slot, header.state_root
         if header.stage is Stage.VERIFICATION and decision.block.transactions:
             self.sessions.recheck()
             self.addresses.look_again()

@@ -33,7 +33,7 @@ class Limits:
 
     # -- one link -------------------------------------------------------------------------------
     outbound_bytes_max: int = 32 * MIB
-    """Bytes queued for one peer before `send` answers False."""
+    """Bytes queued for one device, on all its links together, before `send` answers False."""
     write_batch_bytes: int = 256 * KIB
     """Frames are joined up to about this many bytes for one write."""
     write_high_water_bytes: int = 512 * KIB
@@ -41,7 +41,7 @@ class Limits:
     write_low_water_bytes: int = 128 * KIB
     """The socket's buffer below which it is filled again."""
     stall_ms_max: int = 5_000
-    """How long a peer's queue may stay more than half full after it overflowed."""
+    """How long a device's queues may stay more than half full after they overflowed."""
     handshake_ms_max: int = 10_000
     """From the first byte of a connection to both HELLOs, TLS included."""
     idle_ms_max: int = 30_000
@@ -55,8 +55,8 @@ class Limits:
     links_per_host_max: int = 1_024
     """Accepted connections held at once from one address."""
     links_per_device_max: int = 16
-    """Accepted links held at once by one certificate's device, whatever labels it gives them: each has a
-    queue of its own, which a device that never reads could fill on all of them."""
+    """Accepted links held at once by one certificate's device, whatever labels it gives them: each may have
+    a frame that is not complete, and a transport's buffer."""
     handshaking_links_max: int = 256
     """Accepted connections that have not said who they are yet."""
     handshaking_links_per_host_max: int = 128

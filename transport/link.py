@@ -6,10 +6,11 @@ may connect, the choice between two links to one peer: that is `transport.mesh`.
 
 Invariants:
 - no payload is delivered before the peer's HELLO was accepted, none after the link began to close;
-- at most `outbound_bytes_max` bytes wait in the queue, and about `write_high_water_bytes` more in
-  the transport: both loops' own defaults and an unlimited `write()` are not relied on;
-- a peer whose queue overflowed and stays more than half full for `stall_ms_max` is cut off,
-  as is one that is silent for `idle_ms_max`: nobody waits for a slow peer;
+- at most `outbound_bytes_max` bytes wait in the queues of one device's links (`transport.backlog`), and
+  about `write_high_water_bytes` more in each transport: both loops' own defaults and an unlimited
+  `write()` are not relied on;
+- a peer that does not take what waits is cut off, as is one that is silent for `idle_ms_max`: nobody
+  waits for a slow peer;
 - the owner hears `link_named` at most once, and `link_lost` exactly once if it heard
   `connection_made`.
 
@@ -26,6 +27,7 @@ import ssl
 from collections import deque
 from typing import TYPE_CHECKING, Protocol, cast
 
+from transport.backlog import Backlog
 from transport.errors import FrameRefused, HelloRefused, LinkDropped, PeerFault
 from transport.framing import PING_FRAME, FrameDecoder, encode_frame
 from transport.hello import (
@@ -107,9 +109,10 @@ class Link(asyncio.Protocol):
         self._reason = ""
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
+        self._backlog = Backlog(limits)
+        self._backlog.join(self)
         self._paused = False
         self._flush_due = False
-        self._stall_timer: asyncio.TimerHandle | None = None
         self._close_timer: asyncio.TimerHandle | None = None
         self._pulse_timer: asyncio.TimerHandle | None = None
         self._silent_pulses = 0
@@ -133,20 +136,34 @@ class Link(asyncio.Protocol):
 
     @property
     def queued_bytes(self) -> int:
-        """Bytes that wait for the transport to take them."""
+        """Bytes that wait for the transport to take them, or for the end of a link that closes."""
         return self._queued_bytes
+
+    @property
+    def backlog(self) -> Backlog:
+        """What waits for the peer's device, on this link and its others."""
+        return self._backlog
+
+    def share(self, backlog: Backlog) -> None:
+        """Count with the other links of the same device from now on; nothing may be queued yet."""
+        assert not self._queued_bytes, "a link shares before it is told to send"
+        self._backlog.leave(self)
+        self._backlog = backlog
+        backlog.join(self)
 
     # -- sending --------------------------------------------------------------------------------
 
     def send(self, frame: bytes) -> bool:
-        """Queue one encoded frame. False if the link is not up or the queue is full."""
+        """Queue one encoded frame. False if the link is not up or too much waits for its device."""
         if self._state is not _State.UP:
             return False
-        if self._queued_bytes + len(frame) > self._limits.outbound_bytes_max:
-            self._watch_stall()
+        backlog, length = self._backlog, len(frame)
+        if backlog.queued_bytes + length > self._limits.outbound_bytes_max:
+            backlog.overflowed()
             return False
         self._queue.append(frame)
-        self._queued_bytes += len(frame)
+        self._queued_bytes += length
+        backlog.queued_bytes += length
         if not self._paused and not self._flush_due:
             # One turn of the loop later, so that frames of one turn share a write.
             self._flush_due = True
@@ -164,7 +181,10 @@ class Link(asyncio.Protocol):
         if self._queue:
             self._owner.count("bytes_out", self._queued_bytes)
             self._transport.write(b"".join(self._queue))
-        self._release()
+            # Counted until the connection is gone: a device that dials again and again must not have
+            # one full queue after the other flushed for it at the same time.
+            self._queue.clear()
+        self._stop_pulse()
         self._close_timer = self._after(self._limits.close_ms_max, self._transport.abort)
         self._transport.close()
 
@@ -175,6 +195,14 @@ class Link(asyncio.Protocol):
         self._owner.link_refused(self, fault)
         self.abort(fault.code)
 
+    def drop_stalled(self, waiting_bytes: int) -> None:
+        """Cut the link off, also while it closes: its device does not take what waits."""
+        fault = LinkDropped(
+            "stalled", f"{waiting_bytes} bytes wait, too many for {self._limits.stall_ms_max} ms"
+        )
+        self.drop(fault)
+        self.abort(fault.code)
+
     def abort(self, reason: str) -> None:
         """Cut the connection at once, also while it closes."""
         if self._state is _State.CLOSED:
@@ -182,6 +210,7 @@ class Link(asyncio.Protocol):
         if self._transport is None:
             # Still in TLS, or not even connected: a late `connection_made` finds it closed.
             self._state, self._reason = _State.CLOSED, reason
+            self._release()
             self.settled.set()
             self.closed.set()
             return
@@ -203,29 +232,10 @@ class Link(asyncio.Protocol):
                 batch.append(frame)
                 batch_bytes += len(frame)
             self._queued_bytes -= batch_bytes
+            self._backlog.took(batch_bytes)
             self._wrote_since_pulse = True
             self._owner.count("bytes_out", batch_bytes)
             self._transport.write(b"".join(batch))
-        if self._stall_timer is not None and self._is_drained():
-            self._stall_timer.cancel()
-            self._stall_timer = None
-
-    def _is_drained(self) -> bool:
-        return 2 * self._queued_bytes <= self._limits.outbound_bytes_max
-
-    def _watch_stall(self) -> None:
-        # The queue must fall to half before the watch ends: a peer that reads a byte now and
-        # then is as useless as one that never does.
-        if self._stall_timer is None:
-            self._stall_timer = self._after(self._limits.stall_ms_max, self._stalled)
-
-    def _stalled(self) -> None:
-        self.drop(
-            LinkDropped(
-                "stalled",
-                f"{self._queued_bytes} bytes wait, too many for {self._limits.stall_ms_max} ms",
-            )
-        )
 
     # -- keep-alive -----------------------------------------------------------------------------
 
@@ -357,11 +367,14 @@ class Link(asyncio.Protocol):
         self._owner.link_lost(self, self._reason or ("reset" if exc else "closed"))
 
     def _release(self) -> None:
+        self._backlog.leave(self)
         self._queue.clear()
         self._queued_bytes = 0
-        for timer in (self._stall_timer, self._pulse_timer):
-            if timer is not None:
-                timer.cancel()
+        self._stop_pulse()
+
+    def _stop_pulse(self) -> None:
+        if self._pulse_timer is not None:
+            self._pulse_timer.cancel()
 
     def _after(self, delay_ms: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
         return self._loop.call_later(delay_ms / 1000, callback)

@@ -21,7 +21,9 @@ import ssl
 from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakValueDictionary
 
+from transport.backlog import Backlog
 from transport.dialler import Backoff, keep_dialling
 from transport.errors import (
     HelloRefused,
@@ -80,7 +82,7 @@ class TcpMesh:
         identify: Callable[[bytes], PeerName | None],
         limits: Limits = Limits(),  # noqa: B008 - frozen
         seed: int = 0,
-        protocol: str = "p2penergy/1",
+        protocol: str,
         network: bytes = b"",
     ) -> None:
         self._hello = Hello(protocol, network, name)
@@ -101,6 +103,8 @@ class TcpMesh:
         self._linked_before: set[PeerName] = set()
         self._links: dict[PeerName, Link] = {}
         self._open_links: set[Link] = set()
+        self._backlogs: WeakValueDictionary[PeerName, Backlog] = WeakValueDictionary()
+        """Of each certificate's device, as long as a link of it holds it."""
         self._stopping = False
         self._counters: Counter[str] = Counter()
 
@@ -301,6 +305,8 @@ class TcpMesh:
         elif self._is_crowded(link):
             link.drop(HelloRefused("device_full", "its device holds as many links as it may"))
             return
+        if link.certified is not None:
+            link.share(self._backlogs.setdefault(link.certified, Backlog(self._limits)))
         self._links[peer] = link
         self._counters["links_up"] += 1
         if peer in self._targets:

@@ -4,12 +4,14 @@ What lives here: the root command and the list of subcommands, each imported onl
 so that `p2penergy --help` is instant. What never does: the work itself.
 """
 
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
 import click
 
 from p2penergy.cli.errors import UserError
+from p2penergy.cli.groups import Group
 
 _COMMANDS = {
     "agent": "p2penergy.cli.agent",
@@ -52,11 +54,8 @@ _COMMANDS = {
 }
 """Name of each command -> the module that holds it, under that name or `NAME_command`."""
 
-SENTENCE_CHARS_MAX = 200
-"""Of a command's first sentence in the list of all."""
 
-
-class _Lazy(click.Group):
+class _Lazy(Group):
     """A group whose commands are modules, each with a command of the same name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -72,17 +71,14 @@ class _Lazy(click.Group):
         command: click.Command = getattr(module, f"{name}_command", None) or getattr(module, name)
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list for `--help`, each command with its first sentence, never cut."""
-        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
-        with formatter.section("Commands"):
-            formatter.write_dl(
-                [
-                    (name, command.get_short_help_str(SENTENCE_CHARS_MAX))
-                    for name, command in commands
-                    if command
-                ]
-            )
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the subcommand; of an unknown one the nearest is named."""
+        near = get_close_matches(args[0], _COMMANDS, n=1)
+        if near and args[0] not in _COMMANDS and not ctx.resilient_parsing:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]!r}?")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a subcommand; Ctrl-C ends any of them with a sentence, at whatever moment it comes."""

@@ -11,6 +11,7 @@ import click
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from p2penergy.cli.errors import as_user_error
+from p2penergy.cli.groups import Group
 from p2penergy.cli.homes import json_option
 from p2penergy.cli.rules import Figures, rule_options
 from p2penergy.coordinator import wall_clock_ms
@@ -55,7 +56,7 @@ def authority_key(path: Path) -> bytes:
     return public_key_bytes(found)
 
 
-@click.group()
+@click.group(cls=Group)
 def genesis() -> None:
     """Genesis: what all members agree on before the first block."""
 

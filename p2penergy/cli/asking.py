@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
+from rich import box
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 
 from p2penergy import loops
@@ -124,17 +125,25 @@ def _peer_json(report: Report) -> dict[str, Any]:
 
 
 def _show_peers(device: Device, reports: list[Report]) -> None:
-    table = Table()
+    # Nothing of it may be cut or broken in a terminal of 80 columns: hence no frame, and problems below.
+    table = Table(box=box.SIMPLE, pad_edge=False)
     for heading in ("participant", "address", "height", "view", "nodes", "round trip", "clock"):
-        table.add_column(heading, justify="left" if heading in ("participant", "address") else "right")
+        justify: JustifyMethod = "left" if heading in ("participant", "address") else "right"
+        table.add_column(heading, justify=justify, no_wrap=True, overflow="fold")
+    problems = []
     for report in reports:
-        me = " (this)" if report.peer == device.signer.participant_id else ""
+        me = "*" if report.peer == device.signer.participant_id else ""
         name, address = report.peer.hex()[:12] + me, address_text(*report.address)
         if report.status is None:
-            table.add_row(name, address, report.problem)
+            table.add_row(name, address, *["-"] * 5)
+            problems.append(f"{name}, {address}: {report.problem}.")
             continue
         said = report.status
         figures = (said["height"], said["view"], len(said["connected"]))
         times = f"{report.round_trip_ms:.1f} ms", f"{report.clock_offset_ms:+.1f} ms"
         table.add_row(name, address, *map(str, figures), *times)
     Console(highlight=False).print(table)
+    for problem in problems:
+        click.echo(problem)
+    if device.signer.participant_id in {report.peer for report in reports}:
+        click.echo("* is this node.")

@@ -45,7 +45,7 @@ def audit(folder: Path, as_json: bool) -> None:
 def _audited(folder: Path, quiet: bool) -> AuditReport:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
+    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         tasks: dict[Path, TaskID] = {}
 
         def progress(home: Path, done: int, total: int) -> None:

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from p2penergy.cli.errors import UserError, as_user_error
+from p2penergy.cli.groups import Group
 from p2penergy.cli.network import WAIT_S, ask
 from p2penergy.household.reach import Network
 from p2penergy.ledger import sign_revocation
@@ -55,7 +56,7 @@ def _common(command: Callable[P, R]) -> Callable[P, R]:
     return command
 
 
-@click.group(name="ca")
+@click.group(cls=Group, name="ca")
 def ca() -> None:
     """The community's certificate authority: who may take part."""
 

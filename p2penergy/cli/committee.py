@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from p2penergy.cli.errors import as_user_error
+from p2penergy.cli.groups import Group
 from p2penergy.cli.network import ask, network_options, show_json
 from p2penergy.consensus import risk
 from p2penergy.household import accounts
@@ -37,7 +38,7 @@ def _share(ctx: click.Context, param: click.Parameter, value: str | None) -> Fra
     return share
 
 
-@click.group(name="committee")
+@click.group(cls=Group, name="committee")
 def committee() -> None:
     """Committees: how large they have to be, and who serves now."""
 

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from p2penergy.cli.amounts import price_text
+from p2penergy.cli.groups import Group
 from p2penergy.cli.network import ask, network_options, show_json
 from p2penergy.cli.trade import show
 from p2penergy.grid.periods import period_start_text
@@ -14,7 +15,7 @@ from p2penergy.household.reach import Network
 from p2penergy.household.waiting import Waiting
 
 
-@click.group()
+@click.group(cls=Group)
 def contract() -> None:
     """Contracts of this household; they come about by `offer` and by the auction."""
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from p2penergy.cli.errors import UserError, as_user_error
+from p2penergy.cli.groups import Group
 from p2penergy.cli.homes import json_option
 from p2penergy.founding import FoundingError
 from p2penergy.operations.deploy import (
@@ -49,7 +50,7 @@ def _common(command: Callable[P, R]) -> Callable[P, R]:
     return command
 
 
-@click.group(short_help="Install, start, watch and stop a testnet's nodes over ssh.")
+@click.group(cls=Group, short_help="Install, start, watch and stop a testnet's nodes over ssh.")
 def deploy() -> None:
     """Put the nodes of a folder NET that `testnet` made on their machines, and run them there.
 

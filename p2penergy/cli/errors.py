@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 
@@ -25,6 +26,13 @@ def as_user_error(*kinds: type[Exception]) -> Iterator[None]:
     try:
         yield
     except kinds as error:
-        sentence = str(error).strip()
-        sentence = sentence[:1].upper() + sentence[1:]
+        sentence = _capitalised(str(error).strip())
         raise UserError(sentence if sentence.endswith((".", "?")) else f"{sentence}.") from error
+
+
+def _capitalised(sentence: str) -> str:
+    """With a capital letter, unless it begins with a name that has to be read as it is written."""
+    first = sentence.partition(" ")[0]
+    if not first.isalpha() or Path(first).exists():
+        return sentence
+    return first[:1].upper() + sentence[1:]

@@ -17,6 +17,7 @@ from p2penergy.bulk.participants import with_participants
 from p2penergy.bulk.sending import HOUSEHOLDS_MAX, RowOutcome, send_orders, send_packets
 from p2penergy.bulk.tables import OfHousehold, Parsed, parse_orders, parse_packets, parse_participants
 from p2penergy.cli.errors import UserError, as_user_error
+from p2penergy.cli.groups import Group
 from p2penergy.cli.homes import json_option
 from p2penergy.cli.network import node_option, show_json
 from p2penergy.client import ClientError
@@ -51,7 +52,7 @@ def _sending_options(command: Callable[P, R]) -> Callable[P, R]:
     return _homes(node_option(_dry_run(json_option(command))))
 
 
-@click.group()
+@click.group(cls=Group)
 def import_csv() -> None:
     """Take in many participants, packets (readings) or orders from a CSV file.
 

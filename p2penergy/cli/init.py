@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from p2penergy.cli.errors import UserError, as_user_error
 from p2penergy.cli.homes import home_option, json_option
-from p2penergy.config import Config, ConfigError, NodeSettings, Role, load, parse, render
+from p2penergy.config import CONFIG_FILE, Config, ConfigError, NodeSettings, Role, load, parse, render
 from p2penergy.home import HomeError, read_genesis
 from p2penergy.membership.authority import Authority
 from p2penergy.membership.errors import MembershipError
@@ -53,6 +54,7 @@ def init(
         raise UserError("--certificate and --authority belong together.")
     with as_user_error(HomeError, ConfigError, StoreError, MembershipError):
         config = _config(role, listen, peers)
+        _refuse_other_settings(home, config)
         prepared = initial.prepare(home, read_genesis(genesis_file) if genesis_file else None, config)
         name: str | None
         if certificate is not None and authority is not None:
@@ -77,6 +79,22 @@ def init(
         click.echo(json.dumps(figures, indent=2))
     else:
         _say(prepared, name)
+
+
+def _refuse_other_settings(home: Path, wanted: Config) -> None:
+    # They are written once; taken without a word and forgotten, they would be looked for long.
+    path, context = home / CONFIG_FILE, click.get_current_context()
+    if not path.exists():
+        return
+    kept = load(home)
+    pairs = {
+        "role": (kept.node.role, wanted.node.role),
+        "listen": (kept.node.listen, wanted.node.listen),
+        "peers": (kept.peers, wanted.peers),
+    }
+    for option, (there, given) in pairs.items():
+        if context.get_parameter_source(option) is ParameterSource.COMMANDLINE and there != given:
+            raise UserError(f"{path} is there already, and is never replaced: change {option} in it by hand.")
 
 
 def _config(role: Role, listen: str, peers: tuple[str, ...]) -> Config:

@@ -16,6 +16,7 @@ import click
 
 from p2penergy.cli.amounts import PeriodType, PriceType, energy_option, price_option, price_text
 from p2penergy.cli.errors import UserError
+from p2penergy.cli.groups import Group
 from p2penergy.cli.network import ask, network_options, participant, show_json
 from p2penergy.grid.periods import period_start_text
 from p2penergy.household import offers
@@ -43,7 +44,7 @@ _WORDS = {
 }
 
 
-@click.group()
+@click.group(cls=Group)
 def offer() -> None:
     """Offers between this household and its neighbours, and contracts that come of them.
 

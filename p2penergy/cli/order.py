@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from p2penergy.cli.amounts import PeriodType, energy_option, price_option, price_text
+from p2penergy.cli.groups import Group
 from p2penergy.cli.network import ask as ask_network
 from p2penergy.cli.network import network_options, show_json
 from p2penergy.grid.periods import period_start_text
@@ -29,7 +30,7 @@ _expires = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def order() -> None:
     """Orders of this household for the auction of a settlement period."""
 

@@ -41,9 +41,10 @@ def import_command(home: Path, file: Path) -> None:
     The node then stays silent until no vote that it may have signed before can matter any more.
     """
     columns = (TextColumn("checking"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
     with (
         as_user_error(PortableError, HomeError),
-        Progress(*columns, console=Console(stderr=True), transient=True) as bar,
+        Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar,
     ):
         task = bar.add_task("checking", total=None)
 

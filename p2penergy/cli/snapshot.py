@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from p2penergy.cli.errors import as_user_error
+from p2penergy.cli.groups import Group
 from p2penergy.cli.homes import home_option, json_option
 from p2penergy.home import HomeError
 from p2penergy.snapshots import by_hand
@@ -20,7 +21,7 @@ from p2penergy.snapshots.files import SnapshotError
 FAULT_EXIT_CODE = 1
 
 
-@click.group(short_help="Snapshots of a node's state: make one now, list, verify.")
+@click.group(cls=Group, short_help="Snapshots of a node's state: make one now, list, verify.")
 def snapshot() -> None:
     """Snapshots, from which an empty node that is far behind starts.
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from p2penergy.cli.groups import Group
 from p2penergy.cli.network import ask, hex_bytes, network_options, show_json
 from p2penergy.genesis import PPM
 from p2penergy.grid.periods import period_start_text
@@ -19,7 +20,7 @@ _STAGES = (("execution", "temporary", "seller", "buyer"), ("final", "permanent",
 """Stage, how long what it writes lasts, whose energy and whose wallet it moves (paper 2.2.2)."""
 
 
-@click.group()
+@click.group(cls=Group)
 def trade() -> None:
     """Trades on the ledger."""
 

@@ -30,7 +30,7 @@ from p2penergy.ledger.transactions import (
 )
 from p2penergy.market.negotiation import Negotiations
 from p2penergy.membership.identifying import Identify, identifier
-from p2penergy.messages import encode
+from p2penergy.messages import PROTOCOL, encode
 from p2penergy.peers import agent_of
 from p2penergy.questions import HISTORY, HISTORY_KEYS_MAX, HistoryQuestion, decode_history
 from p2penergy.score_rules import ScoreRules
@@ -77,6 +77,7 @@ class Household:
                 listen=None,
                 tls=community.tls(name),
                 identify=identify,
+                protocol=PROTOCOL,
                 network=self.chain_id,
             ),
             community.genesis,

@@ -17,6 +17,7 @@ from p2penergy.config import parse_address
 from p2penergy.coordinator import wall_clock_ms
 from p2penergy.home import Device
 from p2penergy.ledger.receipts import decode_receipt
+from p2penergy.messages import PROTOCOL
 from p2penergy.peers import operator_of
 from p2penergy.signing import EcdsaChecker
 from transport import TcpMesh
@@ -71,6 +72,7 @@ async def dialling(
         listen=None,
         tls=device.tls if device.config.node.tls else None,
         identify=device.identify,
+        protocol=PROTOCOL,
         network=device.genesis.chain_id,
     )
     client = Client(

@@ -113,7 +113,8 @@ def disk_speed(device: Device, disk: Disk) -> Finding:
         "disk speed",
         Level.ERROR if disk.worst_ms > delta_ms else Level.WARNING,
         f"{sentence}; delta of {delta_ms} ms must hold it and a message's way",
-        f"rsync -a {device.path}/ FASTER_DISK/, then p2penergy start --home FASTER_DISK",
+        # Moved and not copied: a copy that is left behind and started would sign a second time.
+        f"p2penergy stop --home {device.path} && mv {device.path} FASTER_DISK/, then start it there",
     )
 
 

@@ -44,6 +44,8 @@ def hosts_from(text: str) -> list[Machine]:
             with path.open(encoding="utf-8") as file:
                 lines = file.read(HOSTS_FILE_BYTES_MAX).splitlines()
             words = [line.partition("#")[0].strip() for line in lines]
+        elif "/" in text or text.endswith(".txt"):
+            raise FoundingError(f"there is no file {text}: write a,b,c or a file with one host per line")
         else:
             words = [word.strip() for word in text.split(",")]
     except (OSError, UnicodeDecodeError) as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 import pytest
 from click.testing import CliRunner
@@ -28,6 +30,19 @@ def test_other_errors_become_sentences(given: str, told: str) -> None:
         raise ValueError(given)
     assert caught.value.message == told
     assert isinstance(caught.value.__cause__, ValueError)
+
+
+@pytest.mark.parametrize(
+    "given", ["net/config.toml is missing.", "net is not empty.", "alpha_ms is too short."]
+)
+def test_a_sentence_that_begins_with_a_name_leaves_it_as_it_is(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "net").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as caught, as_user_error(ValueError):
+        raise ValueError(given)
+    assert caught.value.message == given
 
 
 def test_a_defect_keeps_its_traceback() -> None:

@@ -1,7 +1,7 @@
 """`python -m tests.manifests`: networks of real processes under seeded disturbances.
 
     --seeds 0..49          one manifest per seed; `make manifests`
-    --kills 100            one network, so many SIGKILLs in a row, under load; `make kills`
+    --kills 100            one network, so many SIGKILLs in a row, under trade; `make kills`
 
 Ends with 1 at the first promise that is broken, with its seed and its folder.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import shutil
 import sys
 import tempfile
@@ -26,13 +27,14 @@ from manifest import VALIDATORS_MAX, VALIDATORS_MIN, Manifest, draw, kills  # no
 from namespaces import Machines  # noqa: E402
 from running import NETWORK, OWN_ADDRESS, BrokenError, World  # noqa: E402
 
+from p2penergy.client import ClientError  # noqa: E402
 from p2penergy.processes import ProcessError  # noqa: E402
 
 
 async def carry_out(
     plan: Manifest, folder: Path, machines: Machines | None, tell: Callable[[str], None]
 ) -> str:
-    """Run one manifest to its end; a line about it. Raises `BrokenError` or `ProcessError`."""
+    """Run one manifest to its end; a line about it. Raises `BrokenError`, `ClientError` or `ProcessError`."""
     began = time.monotonic()
     world = World(plan, folder, machines, tell)
     try:
@@ -79,7 +81,7 @@ def run(plan: Manifest, command: str, with_namespaces: bool) -> bool:
 
     try:
         print(f"  {asyncio.run(carry_out(plan, folder, machines, tell))}", flush=True)
-    except (BrokenError, ProcessError, TimeoutError) as error:
+    except (BrokenError, ClientError, ProcessError, TimeoutError) as error:
         print(
             f"  BROKEN: {type(error).__name__}: {error}\n  kept in {folder}\n  again: {command}", flush=True
         )
@@ -93,15 +95,19 @@ def run(plan: Manifest, command: str, with_namespaces: bool) -> bool:
 
 def _seeds(text: str) -> range:
     first, _, last = text.partition("..")
-    try:
-        return range(int(first), int(last or first) + 1)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not SEED or FIRST..LAST") from None
+    with contextlib.suppress(ValueError):
+        if seeds := range(int(first), int(last or first) + 1):
+            return seeds
+    raise argparse.ArgumentTypeError(f"{text!r} is not SEED or FIRST..LAST")
 
 
 def main() -> int:
     """The command; its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tests.manifests", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.manifests",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--seeds", type=_seeds, default=_seeds("0..49"), help="(default: 0..49)")
     parser.add_argument(
         "--kills", type=int, help="one network, so many kills; the first of --seeds is its seed"
@@ -117,14 +123,18 @@ def main() -> int:
     chosen = parser.parse_args()
     more = " --loopback" if chosen.loopback else ""
     if chosen.kills is not None:
+        if chosen.kills < 1:
+            parser.error("--kills must be at least 1")
         seed = chosen.seeds[0]
         options = f"--kills {chosen.kills} --validators {chosen.validators} --seeds {seed}"
         plan = kills(seed, chosen.validators, chosen.kills)
         # A network that is killed all the time needs no cables: any user may run it.
         return 0 if run(plan, f"python -m tests.manifests {options}", with_namespaces=False) else 1
+    began = time.monotonic()
     for seed in chosen.seeds:
         if not run(draw(seed), f"python -m tests.manifests --seeds {seed}{more}", not chosen.loopback):
             return 1
+    print(f"{len(chosen.seeds)} manifests in {time.monotonic() - began:.0f} s: nothing broken")
     return 0
 
 

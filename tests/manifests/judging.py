@@ -20,7 +20,8 @@ async def judge_alive(world: World) -> int:
 
     async def agreed() -> bool:
         statuses = await asyncio.gather(*map(world.status, range(world.plan.validators)))
-        return len({None if each is None else (each["height"], each["state_root"]) for each in statuses}) == 1
+        told = {None if each is None else (each["height"], each["state_root"]) for each in statuses}
+        return len(told) == 1 and None not in told
 
     await world.until(agreed, "all validators at one height with one state")
     first = await world.status(0)

@@ -18,6 +18,7 @@ from p2penergy.membership.certificates import DeviceCertificate, IdentityCertifi
 from p2penergy.membership.identifying import identifier
 from p2penergy.membership.keys import DeviceKey
 from p2penergy.membership.profile import Person
+from p2penergy.messages import PROTOCOL
 from p2penergy.newcomers.joining import Applicant, Application
 from p2penergy.peers import guest_of
 from p2penergy.signing import EcdsaChecker, EcdsaSigner
@@ -75,6 +76,7 @@ def client_of(village: Village, who: Newcomer, label: bytes = b"") -> tuple[Clie
         listen=None,
         tls=who.tls(village.authority),
         identify=identifier(village.community.authority_pem),
+        protocol=PROTOCOL,
         network=genesis.chain_id,
     )
     return Client(mesh, genesis, EcdsaChecker(), lambda raw: decode_receipt(raw).transaction_id), mesh

@@ -20,6 +20,7 @@ from p2penergy.home import Home
 from p2penergy.membership.authority import Authority
 from p2penergy.membership.identifying import identifier
 from p2penergy.membership.keys import DeviceKey
+from p2penergy.messages import PROTOCOL
 from p2penergy.node import Node, make_mesh
 from p2penergy.store import Store
 from transport import FaultPlan, FaultyMesh, LoopClock, Mesh, TcpMesh, TlsIdentity
@@ -201,6 +202,7 @@ class Village:
         name: bytes,
         *,
         network: bytes | None = None,
+        protocol: str = PROTOCOL,
     ) -> tuple[TcpMesh, Listener]:
         """A bare mesh of whoever `tls` and `name` say, that dials one validator."""
         mesh = TcpMesh(
@@ -208,6 +210,7 @@ class Village:
             listen=None,
             tls=tls,
             identify=identifier(self.community.authority_pem),
+            protocol=protocol,
             network=self.community.genesis.chain_id if network is None else network,
         )
         self._meshes.append(mesh)

@@ -25,6 +25,8 @@ from p2penergy.ledger.transactions import sign_reading, transaction_id
 from p2penergy.light import Light
 from p2penergy.membership.authority import Authority
 from p2penergy.messages import (
+    PROTOCOL,
+    PROTOCOL_VERSION,
     Evidence,
     HeadersRequest,
     HeadersResponse,
@@ -119,6 +121,22 @@ async def test_what_is_decided_but_not_yet_durable_is_not_refused(village: Villa
     requests._answer_again = stored
 
 
+async def test_a_block_that_is_not_yet_durable_is_told_to_nobody(village: Village) -> None:
+    await village.start()
+    running = village.nodes["H001"]
+    store, submit, held = running.store, running.store.submit, []
+    await eventually(lambda: store.tip() > 0)
+    store.submit = lambda *records_and_done: held.append(records_and_done)  # type: ignore[method-assign]
+    await eventually(lambda: running.node.replica.tip_height > store.tip(), "the others decide without it")
+    told, ((tip, _),) = running.node.status(), store.headers(store.tip(), 1)
+    assert (told["height"], told["slot"]) == (tip.height, tip.slot)
+    assert bytes.fromhex(told["state_root"]) == tip.state_root
+    store.submit = submit  # type: ignore[method-assign]
+    for records, done in held:
+        submit(records, done)
+    await eventually(lambda: running.node.status()["height"] > tip.height)
+
+
 async def test_a_proof_from_one_validator_is_enough(village: Village) -> None:
     await village.start()
     await village.connect()
@@ -201,6 +219,17 @@ async def test_another_chain_is_refused(village: Village) -> None:
     counters = village.nodes["H001"].mesh.counters
     await eventually(lambda: counters().get("refused_wrong_network", 0))
     assert listener.up == set()
+
+
+async def test_another_version_of_the_protocol_is_refused_in_the_handshake(village: Village) -> None:
+    await village.start()
+    device = village.community.tls("H006"), village.community.meters["H006"].participant_id
+    _, listener = await village.dial("H001", *device, protocol=f"p2penergy/{PROTOCOL_VERSION + 1}")
+    counters = village.nodes["H001"].mesh.counters
+    await eventually(lambda: counters().get("refused_wrong_protocol", 0))
+    assert listener.up == set()
+    # The one that genesis and the headers name is the one of the handshake.
+    assert f"p2penergy/{village.community.genesis.version}" == PROTOCOL
 
 
 async def test_a_silent_leader_is_followed_by_the_next(village: Village) -> None:

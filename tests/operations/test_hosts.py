@@ -25,6 +25,8 @@ def test_hosts_come_from_a_line_or_a_file(tmp_path: Path) -> None:
     ("text", "sentence"),
     [
         (",", "names no host"),
+        ("machines.txt", "there is no file machines.txt"),
+        ("lists/machines", "there is no file lists/machines"),
         ("a b", "is not HOST:PORT"),
         ("a:99999", "is not HOST:PORT"),
         ("-oProxyCommand=x", "begins with a dash"),

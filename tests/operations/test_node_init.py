@@ -65,6 +65,22 @@ def test_anothers_certificate_is_not_kept(net: Net, tmp_path: Path) -> None:
     assert (home / homes.CERTIFICATE_FILE).read_bytes() == before
 
 
+def test_settings_that_are_there_are_not_passed_over_in_silence(net: Net, tmp_path: Path) -> None:
+    home, peer = tmp_path / "mine", f"{'ab' * 20}=192.0.2.1:7440"
+    options = ("--role", "validator", "--listen", "192.0.2.9:7440", "--peer", peer)
+    done("init", "--home", home, *options)
+    done("init", "--home", home, *options)
+    done("init", "--home", home)
+    for option, other in (
+        ("--role", "observer"),
+        ("--listen", "192.0.2.8:1"),
+        ("--peer", peer.replace("7440", "7441")),
+    ):
+        result = run("init", "--home", home, option, other)
+        assert result.exit_code == 2
+        assert f"is never replaced: change {option.strip('-')}" in result.output
+
+
 def test_a_ledger_without_its_key_is_no_new_node(net: Net, tmp_path: Path) -> None:
     home = tmp_path / "mine"
     home.mkdir()

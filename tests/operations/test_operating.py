@@ -70,7 +70,7 @@ async def test_a_running_node_is_asked_saved_and_ended(founded: Net, node: Valid
     assert code == 0
     assert peer["status"]["name"] == peer["participant_id"]
     assert abs(peer["clock_offset_ms"]) <= peer["round_trip_ms"] + 1
-    assert "127.0.0.1" in (await command("peers", "--home", founded.meters[0]))[1]
+    assert peer["address"] in (await command("peers", "--home", founded.meters[0]))[1]
 
     code, said = await command("export", "--home", home, "--out", saved)
     assert code == 0
@@ -88,8 +88,10 @@ async def test_a_running_node_is_asked_saved_and_ended(founded: Net, node: Valid
     code, said = await command("status", "--home", home, "--wait-ms", "200", "--json")
     assert code == 1
     assert json.loads(said)["status"] is None
-    code, _ = await command("peers", "--home", home, "--wait-ms", "200")
+    code, said = await command("peers", "--home", home, "--wait-ms", "200")
     assert code == 1
+    assert f"{peer['participant_id'][:12]}*, {peer['address']}: no answer within 200 ms" in said
+    assert said.endswith("* is this node.\n")
     assert (await command("stop", "--home", home))[1] == "No node runs there.\n"
 
 

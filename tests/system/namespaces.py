@@ -12,10 +12,10 @@ NETWORK = "10.77.0"
 PREFIX_BITS = 24
 
 
-def ip(*arguments: str) -> None:
-    done = subprocess.run(["ip", *arguments], capture_output=True, text=True, check=False)
+def ip(*arguments: str, program: str = "ip") -> None:
+    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(f"ip {' '.join(arguments)}: {done.stderr.strip()} (needs root)")
+        raise RuntimeError(f"{program} {' '.join(arguments)}: {done.stderr.strip()} (needs root)")
 
 
 class Machines:
@@ -74,6 +74,12 @@ class Machines:
 
     def plug(self, number: int) -> None:
         ip("-n", self._switch, "link", "set", f"port{number}", "up")
+
+    def limit(self, number: int, kbit_per_s: int) -> None:
+        """Let no more than this through a host's cable, either way, from now on."""
+        for name, device in ((self._switch, f"port{number}"), (self.name(number), "eth0")):
+            shape = ("tbf", "rate", f"{kbit_per_s}kbit", "burst", "16kb", "latency", "500ms")
+            ip("-n", name, "qdisc", "replace", "dev", device, "root", *shape, program="tc")
 
     def run(self, number: int, command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
         """Run a command on a host to its end."""

@@ -24,6 +24,7 @@ PATIENCE_S = 90
 HOSTS = 3
 LONE = 3
 """The host that is unplugged; it has one of the four validators."""
+SLOW_KBIT_PER_S = 256
 FOURTH = 4
 """Where a newcomer lives."""
 SMALL = ("--volunteer-age-blocks", "5", "--committee-bar-ppm", "300000")
@@ -67,6 +68,11 @@ class Network:
 
     def heights(self) -> list[int]:
         return [self.height(number) for number in range(1, HOSTS + 1)]
+
+    def views(self) -> list[int]:
+        """As heights; they follow the clock."""
+        hosts = range(1, HOSTS + 1)
+        return [int(self.status(number, self.homes(number)[0]).get("view", -1)) for number in hosts]
 
     def trade(self, number: int) -> tuple[int, dict[str, Any]]:
         meters = [self.out / each["home"] for each in self.figures["meters"]]
@@ -131,6 +137,29 @@ def test_a_trade_is_seen_everywhere_and_a_pulled_cable_does_no_harm(network: Net
     network.machines.plug(LONE)
     eventually(lambda: network.height(LONE) >= goal, "the host is back at the others' height")
     eventually(lambda: network.trade(LONE)[0] == 0, "a trade from there is seen everywhere")
+
+
+@pytest.mark.timeout(600)
+def test_a_slow_cable_is_waited_for_and_a_network_in_two_parts_waits_to_be_one(network: Network) -> None:
+    eventually(lambda: min(network.heights()) >= 1, "every host decides")
+    network.machines.limit(LONE, SLOW_KBIT_PER_S)
+    code, trade = network.trade(1)
+    assert (code, trade["accepted"]) == (0, True)
+    assert all(trade["seen"].values())
+
+    # The first host has two of the four validators: neither part has the three that decide.
+    network.machines.unplug(1)
+    begun = network.views()
+    eventually(lambda: all(v > b for v, b in zip(network.views(), begun, strict=True)), "views pass")
+    heights, begun = network.heights(), network.views()
+    eventually(lambda: all(v > b + 5 for v, b in zip(network.views(), begun, strict=True)), "more pass")
+    assert network.heights() == heights
+
+    network.machines.plug(1)
+    eventually(lambda: min(network.heights()) > max(heights), "all go on as one")
+    code, trade = network.trade(2)
+    assert (code, trade["accepted"]) == (0, True)
+    assert all(trade["seen"].values())
 
 
 @pytest.mark.timeout(400)

@@ -150,6 +150,7 @@ class Meshes:
             "listen": ("127.0.0.1", 0),
             "tls": None,
             "identify": identify,
+            "protocol": "p2penergy/1",
             "network": b"net",
         }
         mesh = TcpMesh(name=name, **(defaults | options))

@@ -338,11 +338,11 @@ async def test_a_peer_that_reads_again_is_kept(eventually):
         await raw.write(GREETING)
         await eventually(lambda: owner.named)
         sent = await fill(link)
-        assert link._stall_timer is not None
+        assert link.backlog.is_watched
         expected = len(OWN_GREETING) + sent * len(BIG_FRAME)
         assert len(await raw.read(expected)) == expected
         await eventually(lambda: link.queued_bytes == 0)
-        assert link._stall_timer is None
+        assert not link.backlog.is_watched
         assert link.send(BIG_FRAME)
         assert await raw.read(len(BIG_FRAME)) == BIG_FRAME
 
@@ -355,7 +355,7 @@ async def test_half_a_queue_must_drain_before_the_watch_ends(eventually):
         await fill(link)
         while link.queued_bytes > 0.7 * SMALL["outbound_bytes_max"]:
             await raw.read(10_000)
-        assert link._stall_timer is not None
+        assert link.backlog.is_watched
 
 
 async def test_close_flushes_what_is_queued(eventually):
@@ -369,6 +369,20 @@ async def test_close_flushes_what_is_queued(eventually):
         assert not link.send(BIG_FRAME)
         assert await raw.read_to_end() == OWN_GREETING + 20 * BIG_FRAME
     assert owner.lost == ["done"]
+
+
+async def test_what_a_closing_link_flushes_counts_until_it_is_closed(eventually):
+    owner = Owner()
+    async with connection(owner, close_ms_max=50, **SMALL) as (link, raw):
+        await raw.write(GREETING)
+        await eventually(lambda: owner.named)
+        await fill(link)
+        waiting = link.queued_bytes
+        link.close("enough")
+        assert link.backlog.queued_bytes == link.queued_bytes == waiting > 0
+        await link.closed.wait()
+        assert link.backlog.queued_bytes == link.queued_bytes == 0
+        assert not link.backlog.is_watched
 
 
 async def test_close_waits_for_a_peer_that_never_reads_no_longer_than_allowed(eventually):

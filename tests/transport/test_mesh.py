@@ -429,6 +429,41 @@ async def test_one_device_holds_no_more_links_than_allowed(meshes, authority, ev
     await eventually(lambda: b"b2" in a.connected())
 
 
+async def test_a_device_that_never_reads_has_one_queue_on_all_its_links(meshes, authority, eventually):
+    limits = Limits(
+        frame_bytes_max=100_000,
+        outbound_bytes_max=1_000_000,
+        write_high_water_bytes=100_000,
+        write_low_water_bytes=50_000,
+        stall_ms_max=50,
+    )
+    hub, at_hub = await meshes.start(b"hub", tls=authority.identity(b"hub"), limits=limits)
+    identity, deaf = authority.identity(b"b"), {b"b", b"b1", b"b2"}
+    for name in sorted(deaf):
+        mesh, recorder = await meshes.start(name, listen=None, tls=identity)
+        mesh.set_address(b"hub", *hub.address)
+        await eventually(lambda recorder=recorder: recorder.ups)
+        mesh._links[b"hub"]._transport.pause_reading()
+    good, at_good = await meshes.start(b"good", listen=None, tls=authority.identity(b"good"))
+    good.set_address(b"hub", *hub.address)
+    await eventually(lambda: len(hub.connected()) == 4)
+    sent, held_bytes_max = 0, 0
+    async with asyncio.timeout(60):
+        while len(at_hub.downs) < len(deaf):
+            for name in deaf:
+                while hub.send(name, b"x" * 90_000):
+                    pass
+            links = [link for link in hub._links.values() if link.peer in deaf]
+            held_bytes_max = max(held_bytes_max, sum(link.queued_bytes for link in links))
+            sent += hub.send(b"good", b"y" * 1_000)
+            await asyncio.sleep(0)
+    assert 900_000 < held_bytes_max <= limits.outbound_bytes_max
+    assert sorted(at_hub.downs) == [(name, "stalled") for name in sorted(deaf)]
+    # Another device is not held back by it.
+    await eventually(lambda: len(at_good.frames) == sent)
+    assert hub.connected() == {b"good"}
+
+
 async def test_garbage_and_resets_leave_the_mesh_serving(meshes, eventually):
     a, at_a, b, at_b = await linked(meshes, eventually)
     for hostile in (b"\xc1", b"GET / HTTP/1.1\r\n\r\n", b"\xc6\xff\xff\xff\xff", b"\x91" * 999):
