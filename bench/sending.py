@@ -16,8 +16,8 @@ from bench.results import Sample
 from bench.workloads import Signed, Workload
 from p2penergy.client import Client, ClientError, Result
 
-TICK_S_MIN = 0.001
-"""Requests that are due within a tick share a wake-up, and a frame."""
+TICK_S_MIN = 0.005
+"""Requests that are due within a tick share a wake-up and a frame; a wait for its end counts as latency."""
 NEVER = -1
 
 
@@ -49,6 +49,8 @@ class Sending:
     """Like the moments of sending and of the answer, in the order of the requests."""
     _due: int = 0
     """How many were sent."""
+    _next_s: float = 0.0
+    """When the next tick begins."""
     _open: dict[bytes, int] = field(default_factory=dict)
     """Which request a transaction that waits for its answer is."""
     _drained: asyncio.Event = field(default_factory=asyncio.Event)
@@ -57,7 +59,7 @@ class Sending:
         self, moments: Sequence[float], requests: Sequence[tuple[int, Signed]], drain_s: float
     ) -> None:
         """Send `requests[i]` (submitter, signed) at `moments[i]`; then wait `drain_s` at most for answers."""
-        self._moments, self._requests, self._due = moments, requests, 0
+        self._moments, self._requests, self._due, self._next_s = moments, requests, 0, 0.0
         self._sent_s, self._done_s = [NEVER] * len(moments), [NEVER] * len(moments)
         self._answers = [None] * len(moments)
         for client in self.clients:
@@ -66,8 +68,8 @@ class Sending:
             while self._due < len(moments):
                 self._send_due()
                 if self._due < len(moments):
-                    wait_s = moments[self._due] - (time.monotonic() - self.start_s)
-                    await asyncio.sleep(max(wait_s, TICK_S_MIN))
+                    due_s = max(moments[self._due], self._next_s)
+                    await asyncio.sleep(max(due_s - (time.monotonic() - self.start_s), 0))
         finally:
             for client in self.clients:
                 client.between = None
@@ -84,7 +86,12 @@ class Sending:
     def _send_due(self) -> None:
         """Send all whose moment has come."""
         first, now_s = self._due, time.monotonic() - self.start_s
+        if now_s < self._next_s:
+            return
         self._due = bisect_right(self._moments, now_s, first)
+        if self._due == first:
+            return
+        self._next_s = now_s + TICK_S_MIN
         by_client: dict[int, list[Signed]] = {}
         for index in range(first, self._due):
             submitter, signed = self._requests[index]

@@ -4,7 +4,10 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 
-from bench.sending import NEVER, Sending
+import pytest
+
+from bench import sending as module
+from bench.sending import NEVER, TICK_S_MIN, Sending
 from bench.workloads import Signed, Workload
 from p2penergy.client import ClientError, Result, Waiter
 
@@ -14,11 +17,13 @@ class FakeClient:
 
     def __init__(self) -> None:
         self.waiters: dict[bytes, Waiter] = {}
+        self.frames: list[int] = []
         self.submitted = asyncio.Event()
         self.between: Callable[[], None] | None = None
 
     def submit_for(self, waiter: Waiter, transactions: Sequence[Signed]) -> None:
         self.waiters.update({key: waiter for key, _ in transactions})
+        self.frames.append(len(transactions))
         self.submitted.set()
 
     async def has(self, key: bytes) -> Waiter:
@@ -101,3 +106,39 @@ async def test_what_is_due_goes_out_between_two_frames_of_a_burst() -> None:
     await working
     assert client.between is None
     assert [sample.outcome for sample in run.samples()] == ["accepted", "accepted"]
+
+
+class Clock:
+    """As much of `time` as a run looks at; a test moves it."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+async def test_what_is_due_within_a_tick_shares_a_frame_and_nothing_else_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, client = Clock(), FakeClient()
+    monkeypatch.setattr(module, "time", clock)
+    run = Sending([client], FakeWorkload(), 0.0)  # type: ignore[arg-type,list-item]
+    later = 1 + TICK_S_MIN / 2
+    moments = [1.0, 1 + TICK_S_MIN / 4, 1 + TICK_S_MIN / 3, 100.0]
+    working = asyncio.ensure_future(run.run(moments, [request(i) for i in range(4)], drain_s=60))
+    await asyncio.sleep(0)
+    assert client.between is not None
+
+    def look(now_s: float) -> list[int]:
+        clock.now_s = now_s
+        assert client.between is not None
+        client.between()
+        return client.frames
+
+    # A look at which nothing was due begins no tick.
+    assert look(1 - TICK_S_MIN / 2) == []
+    assert look(1.0) == [1]
+    assert look(later) == [1]
+    assert look(1 + TICK_S_MIN) == [1, 2]
+    working.cancel()
