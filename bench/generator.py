@@ -94,6 +94,8 @@ class Generator:
         self._workload = open_workload(
             setup.workload, pairs, self._genesis.chain_id, first_period(self._genesis)
         )
+        self._checker = EcdsaChecker()
+        """One for all its clients: a member signs once for all whom a block concerns."""
         self._answered: set[bytes] = set()
         self._repeated = 0
         self._clients = [self._client(seller) for seller, _ in setup.pairs]
@@ -113,8 +115,8 @@ class Generator:
             protocol=PROTOCOL,
             network=self._genesis.chain_id,
         )
-        checker, transaction_of = EcdsaChecker(), self._workload.transaction_of
-        return LoadClient(mesh, self._genesis, checker, transaction_of, self._on_notice)
+        transaction_of = self._workload.transaction_of
+        return LoadClient(mesh, self._genesis, self._checker, transaction_of, self._on_notice)
 
     def _on_notice(self, result: Result) -> None:
         # f+1 members vouch for a second receipt of a request that has one: it was executed twice.

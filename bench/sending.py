@@ -11,14 +11,13 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 from bench.results import Sample
 from bench.workloads import Signed, Workload
 from p2penergy.client import Client, ClientError, Result
 
-TICK_S_MIN = 0.001
-"""Requests that are due within a tick share a wake-up, and a frame."""
+TICK_S_MIN = 0.005
+"""Requests that are due within a tick share a wake-up and a frame; a wait for its end counts as latency."""
 NEVER = -1
 
 
@@ -35,17 +34,6 @@ class LoadClient(Client):
 
 
 @dataclass(slots=True)
-class _Ask:
-    """One request of a run."""
-
-    intended_s: float
-    sent_s: float = NEVER
-    done_s: float = NEVER
-    result: Result | None = None
-    refused: bool = False
-
-
-@dataclass(slots=True)
 class Sending:
     """A run of several clients; made anew for each run."""
 
@@ -53,28 +41,35 @@ class Sending:
     workload: Workload
     start_s: float
     """On `time.monotonic`, which all processes of one machine share."""
-    asks: list[_Ask] = field(default_factory=list)
     _moments: Sequence[float] = ()
     _requests: Sequence[tuple[int, Signed]] = ()
+    _sent_s: list[float] = field(default_factory=list)
+    _done_s: list[float] = field(default_factory=list)
+    _answers: list[Result | ClientError | None] = field(default_factory=list)
+    """Like the moments of sending and of the answer, in the order of the requests."""
     _due: int = 0
     """How many were sent."""
-    _open: int = 0
+    _next_s: float = 0.0
+    """When the next tick begins."""
+    _open: dict[bytes, int] = field(default_factory=dict)
+    """Which request a transaction that waits for its answer is."""
     _drained: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(
         self, moments: Sequence[float], requests: Sequence[tuple[int, Signed]], drain_s: float
     ) -> None:
         """Send `requests[i]` (submitter, signed) at `moments[i]`; then wait `drain_s` at most for answers."""
-        self.asks = [_Ask(moment) for moment in moments]
-        self._moments, self._requests, self._due = moments, requests, 0
+        self._moments, self._requests, self._due, self._next_s = moments, requests, 0, 0.0
+        self._sent_s, self._done_s = [NEVER] * len(moments), [NEVER] * len(moments)
+        self._answers = [None] * len(moments)
         for client in self.clients:
             client.between = self._send_due
         try:
             while self._due < len(moments):
                 self._send_due()
                 if self._due < len(moments):
-                    wait_s = moments[self._due] - (time.monotonic() - self.start_s)
-                    await asyncio.sleep(max(wait_s, TICK_S_MIN))
+                    due_s = max(moments[self._due], self._next_s)
+                    await asyncio.sleep(max(due_s - (time.monotonic() - self.start_s), 0))
         finally:
             for client in self.clients:
                 client.between = None
@@ -86,39 +81,41 @@ class Sending:
 
     def samples(self) -> list[Sample]:
         """What became of every request, in order of intended time."""
-        return [self._sample(ask) for ask in self.asks]
+        return [self._sample(index) for index in range(len(self._moments))]
 
     def _send_due(self) -> None:
         """Send all whose moment has come."""
         first, now_s = self._due, time.monotonic() - self.start_s
+        if now_s < self._next_s:
+            return
         self._due = bisect_right(self._moments, now_s, first)
-        by_client: dict[int, list[int]] = {}
+        if self._due == first:
+            return
+        self._next_s = now_s + TICK_S_MIN
+        by_client: dict[int, list[Signed]] = {}
         for index in range(first, self._due):
-            by_client.setdefault(self._requests[index][0], []).append(index)
-        for submitter, indices in by_client.items():
-            sent_s = time.monotonic() - self.start_s
-            futures = self.clients[submitter].submit([self._requests[index][1] for index in indices])
-            self._open += len(futures)
-            for index, future in zip(indices, futures, strict=True):
-                self.asks[index].sent_s = sent_s
-                future.add_done_callback(partial(self._answered, self.asks[index]))
+            submitter, signed = self._requests[index]
+            by_client.setdefault(submitter, []).append(signed)
+            self._open[signed[0]] = index
+            self._sent_s[index] = now_s
+        for submitter, requests in by_client.items():
+            self.clients[submitter].submit_for(self, requests)
 
-    def _answered(self, ask: _Ask, future: "asyncio.Future[Result]") -> None:
-        ask.done_s = time.monotonic() - self.start_s
-        if future.cancelled() or isinstance(future.exception(), ClientError):
-            ask.refused = True
-        else:
-            ask.result = future.result()
-        self._open -= 1
+    def answered(self, transaction_id: bytes, answer: Result | ClientError) -> None:
+        """See `p2penergy.client.Waiter`."""
+        index = self._open.pop(transaction_id)
+        self._done_s[index] = time.monotonic() - self.start_s
+        self._answers[index] = answer
         if not self._open:
             self._drained.set()
 
-    def _sample(self, ask: _Ask) -> Sample:
+    def _sample(self, index: int) -> Sample:
         intended, sent, done = (
             round(moment * 1e6) if moment != NEVER else NEVER
-            for moment in (ask.intended_s, ask.sent_s, ask.done_s)
+            for moment in (self._moments[index], self._sent_s[index], self._done_s[index])
         )
-        if ask.result is not None:
-            outcome = "accepted" if self.workload.accepted(ask.result.receipt) else "declined"
-            return Sample(intended, sent, done, outcome, ask.result.height)
-        return Sample(intended, sent, NEVER, "refused" if ask.refused else "lost", NEVER)
+        answer = self._answers[index]
+        if isinstance(answer, Result):
+            outcome = "accepted" if self.workload.accepted(answer.receipt) else "declined"
+            return Sample(intended, sent, done, outcome, answer.height)
+        return Sample(intended, sent, NEVER, "lost" if answer is None else "refused", NEVER)

@@ -8,13 +8,14 @@ signed for it, or when a commit certificate and a Merkle path prove it.
 import asyncio
 import contextlib
 import json
-from collections import Counter, OrderedDict, deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
-from p2penergy.digests import TAG_REPLY, MerkleProofs, digest
+import msgspec
+
+from p2penergy.digests import TAG_REPLY, digest, merkle_siblings_lead_to
 from p2penergy.following import FollowError, Told, following
 from p2penergy.genesis import Genesis
 from p2penergy.light import Light, UnknownCommitteeError
@@ -28,12 +29,13 @@ from p2penergy.messages import (
     HeadersResponse,
     MalformedMessageError,
     Message,
-    ProvenReceipt,
+    ProvenReceipts,
     Query,
     Refused,
     Reply,
     SealedRequest,
     decode_message,
+    decode_receipts,
     encode,
 )
 from p2penergy.peers import participant_of
@@ -42,20 +44,14 @@ from p2penergy.questions import TIP, decode_tip
 from p2penergy.request_frames import request_frames
 from p2penergy.request_relay import preference
 from p2penergy.signing import RefusedSignatureError, SignatureChecker, check_message
+from p2penergy.vouchers import Believed, Signed, Vouchers
 from transport import Mesh
 
 T = TypeVar("T")
 
 OPEN_REQUESTS_MAX = 100_000
 OPEN_QUERIES_MAX = 10_000
-CLAIMS_MAX = OPEN_REQUESTS_MAX + 10_000
-"""Receipts that one member vouches for and too few others yet; each member's oldest is forgotten first,
-so that a liar can't push out what the others say."""
-SETTLED_MAX = CLAIMS_MAX
-"""Receipts already handed out, remembered so that late replies are no second notice."""
 RESEND_MS = 2_000
-PROOFS_MAX = 4
-"""Blocks of whose receipts' tree the known part is kept."""
 ASK_S_MAX = 5
 """For one node's answer about headers or committees, and for its word on what need not be believed."""
 STRAGGLERS_S = 0.5
@@ -76,8 +72,7 @@ class RefusedError(ClientError):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(msgspec.Struct, frozen=True, gc=False):
     """A receipt that the chain holds, as f+1 members say or a certificate proves."""
 
     height: int
@@ -86,27 +81,29 @@ class Result:
     receipt: bytes
 
 
-@dataclass(slots=True)
-class _Open:
-    """One transaction that waits for f+1 equal replies; everybody who waits has a future of its own."""
+class Waiter(Protocol):
+    """Whoever wants to know what becomes of a transaction."""
 
-    futures: "set[asyncio.Future[Result]]" = field(default_factory=set)
-    refusals: set[bytes] = field(default_factory=set)
-    asked: frozenset[bytes] = frozenset()
-    """The nodes that a newcomer applied to: when all of them refuse, nobody else will take it."""
+    def answered(self, transaction_id: bytes, answer: Result | ClientError) -> None:
+        """Learn it, once. Must not block, and may submit further ones."""
 
-    def settle(self, result: Result) -> None:
-        """Hand out the result."""
-        for future in self.futures:
-            if not future.done():
-                future.set_result(result)
 
-    def fail(self, error: ClientError) -> None:
-        """Nobody who waits now gets a result."""
-        self.refusals.clear()
-        for future in self.futures:
-            if not future.done():
-                future.set_exception(error)
+class _Awaited:
+    """A waiter whose answer is a future's."""
+
+    __slots__ = ("future",)
+
+    def __init__(self, future: "asyncio.Future[Result]") -> None:
+        self.future = future
+
+    def answered(self, transaction_id: bytes, answer: Result | ClientError) -> None:
+        """See `Waiter`."""
+        if self.future.done():
+            return
+        if isinstance(answer, ClientError):
+            self.future.set_exception(answer)
+        else:
+            self.future.set_result(answer)
 
 
 class Client:
@@ -132,11 +129,14 @@ class Client:
         """The committees that the chain vouches for: genesis', until `follow` looks further."""
         self._transaction_of = transaction_of
         self._notice = notice
-        self._open: dict[bytes, _Open] = {}
+        self._open: dict[bytes, list[Waiter]] = {}
+        """Who waits for f+1 members to tell alike what became of a transaction."""
         self._waiting = 0
-        self._claims: dict[bytes, OrderedDict[bytes, None]] = {}
-        self._settled: OrderedDict[bytes, None] = OrderedDict()
-        self._proofs: OrderedDict[tuple[bytes, int], MerkleProofs] = OrderedDict()
+        self._refusals: dict[bytes, set[bytes]] = {}
+        """Who refused an open transaction."""
+        self._asked: dict[bytes, frozenset[bytes]] = {}
+        """The nodes that a newcomer applied to: when all of them refuse, nobody else will take it."""
+        self._vouchers = Vouchers()
         self._queries: dict[int, tuple[bytes, asyncio.Future[Answer]]] = {}
         self._next_query = 0
         self._turns: dict[bytes, asyncio.Lock] = {}
@@ -167,8 +167,8 @@ class Client:
     async def stop(self) -> None:
         """Hang up; whatever is open fails with `ClientError`."""
         self._stopped = True
-        for open_request in self._open.values():
-            open_request.fail(ClientError("the client was stopped"))
+        for transaction_id in tuple(self._open):
+            self._close(transaction_id, ClientError("the client was stopped"))
         self._fail_queries(self._queries.values(), "the client was stopped")
         for told in self._told.values():
             told.cancel()
@@ -193,17 +193,19 @@ class Client:
         Raises:
             ClientError: too many are open already, one has a size that no member takes, or stopped.
         """
-        self._refuse_if_stopped()
-        if self._waiting + len(transactions) > OPEN_REQUESTS_MAX:
-            raise ClientError(f"more than {OPEN_REQUESTS_MAX} transactions wait for their receipts")
-        for _, transaction in transactions:
-            if not 1 <= len(transaction) <= TRANSACTION_BYTES_MAX:
-                raise ClientError(
-                    f"a transaction has 1 to {TRANSACTION_BYTES_MAX} bytes, not {len(transaction)}"
-                )
-        futures = [self._expect(transaction_id) for transaction_id, _ in transactions]
-        self._send([transaction for _, transaction in transactions], self.fault_limit + 1)
-        return futures
+        awaited = [_Awaited(asyncio.get_running_loop().create_future()) for _ in transactions]
+        self._take(transactions, awaited)
+        for (transaction_id, _), waiter in zip(transactions, awaited, strict=True):
+            waiter.future.add_done_callback(partial(self._forget, transaction_id, waiter))
+        return [waiter.future for waiter in awaited]
+
+    def submit_for(self, waiter: Waiter, transactions: Sequence[tuple[bytes, bytes]]) -> None:
+        """The same for somebody who submits thousands each second: one waiter is told of each, no futures.
+
+        Raises:
+            ClientError: as `submit` does.
+        """
+        self._take(transactions, [waiter] * len(transactions))
 
     def apply(self, request_id: bytes, request: SealedRequest) -> "asyncio.Future[Result]":
         """Send a sealed request to every node that is connected, validator or not; once, as `submit` does.
@@ -217,10 +219,12 @@ class Client:
         asked = self._mesh.connected()
         if not asked:
             raise ClientError("no node is connected")
-        future = self._expect(request_id)
-        self._open[request_id].asked = frozenset(asked)
+        waiter = _Awaited(asyncio.get_running_loop().create_future())
+        self._expect(request_id, waiter)
+        self._asked[request_id] = frozenset(asked)
         self._mesh.broadcast(sorted(asked), encode(request))
-        return future
+        waiter.future.add_done_callback(partial(self._forget, request_id, waiter))
+        return waiter.future
 
     async def results(self, transactions: Sequence[tuple[bytes, bytes]]) -> list[Result]:
         """Submit, and wait for all receipts; asks everybody again every `RESEND_MS`."""
@@ -453,27 +457,50 @@ class Client:
         if self._stopped:
             raise ClientError("the client was stopped")
 
-    def _expect(self, transaction_id: bytes) -> "asyncio.Future[Result]":
-        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._open.setdefault(transaction_id, _Open()).futures.add(future)
-        self._waiting += 1
-        future.add_done_callback(partial(self._forget, transaction_id))
-        return future
+    def _take(self, transactions: Sequence[tuple[bytes, bytes]], waiters: Sequence[Waiter]) -> None:
+        self._refuse_if_stopped()
+        if self._waiting + len(transactions) > OPEN_REQUESTS_MAX:
+            raise ClientError(f"more than {OPEN_REQUESTS_MAX} transactions wait for their receipts")
+        for _, transaction in transactions:
+            if not 1 <= len(transaction) <= TRANSACTION_BYTES_MAX:
+                raise ClientError(
+                    f"a transaction has 1 to {TRANSACTION_BYTES_MAX} bytes, not {len(transaction)}"
+                )
+        for (transaction_id, _), waiter in zip(transactions, waiters, strict=True):
+            self._expect(transaction_id, waiter)
+        self._send([transaction for _, transaction in transactions], self.fault_limit + 1)
 
-    def _forget(self, transaction_id: bytes, future: "asyncio.Future[Result]") -> None:
-        self._waiting -= 1
-        open_request = self._open[transaction_id]
-        open_request.futures.remove(future)
-        if not open_request.futures:
-            del self._open[transaction_id]
+    def _expect(self, transaction_id: bytes, waiter: Waiter) -> None:
+        self._open.setdefault(transaction_id, []).append(waiter)
+        self._waiting += 1
+
+    def _forget(self, transaction_id: bytes, waiter: Waiter, _future: "asyncio.Future[Result]") -> None:
+        """Nobody waits there any more; after an answer nobody is left to forget."""
+        waiters = self._open.get(transaction_id, [])
+        if waiter in waiters:
+            waiters.remove(waiter)
+            self._waiting -= 1
+            if not waiters:
+                self._close(transaction_id, ClientError("given up"))
+
+    def _close(self, transaction_id: bytes, answer: Result | ClientError) -> bool:
+        """Tell all who wait; False: nobody does."""
+        waiters = self._open.pop(transaction_id, None)
+        if waiters is None:
+            return False
+        self._waiting -= len(waiters)
+        self._refusals.pop(transaction_id, None)
+        self._asked.pop(transaction_id, None)
+        for waiter in waiters:
+            waiter.answered(transaction_id, answer)
+        return True
 
     def _send(self, transactions: Iterable[bytes], count: int) -> None:
         # Connected ones only: a client must not wait for a validator that is down. Each client has an
         # order of its own, so that all clients together burden all validators alike.
         up = sorted(self._mesh.connected() & self.validators.keys(), key=self._preference)
         for payload in request_frames(transactions, relayed=False):
-            for peer in up[:count]:
-                self._mesh.send(peer, payload)
+            self._mesh.broadcast(up[:count], payload)
 
     def _preference(self, validator: bytes) -> bytes:
         return preference(participant_of(self._mesh.name), validator)
@@ -520,62 +547,49 @@ class Client:
                 future.set_exception(ClientError(sentence))
 
     def _on_reply(self, peer: bytes, reply: Reply, raw: bytes) -> None:
+        signed, name = Signed.of(reply), digest(TAG_REPLY, reply.receipts)
+        believed = self._vouchers.believed(signed)
+        if reply.sender == peer and believed is not None and self._is_done_with(believed, name):
+            return
         try:
             if reply.sender != peer:
                 raise RefusedSignatureError("wrong_sender", "a reply in another's name")
-            news = [proven for proven in reply.receipts if self._is_news(reply, proven)]
-            if not news:
-                return
             check_message(reply, raw, self._chain_id, self.validators.get, self._checker)
-        except RefusedSignatureError:
+            known, needed = self.validators.keys(), self.fault_limit + 1
+            if believed is None and not self._vouchers.would_do(signed, reply.sender, known, needed):
+                # What counts is the root: the receipts under it are looked at when it is believed.
+                return
+            proven = _proven(reply)
+        except (RefusedSignatureError, MalformedMessageError, ProofError):
             self.refused_replies += 1
             return
-        proofs = self._proofs_under(reply.receipts_root, reply.receipts_count)
-        for proven in news:
-            if not proofs.lead_to(proven.receipt, proven.index, proven.path):
-                self.refused_replies += 1
-                continue
-            result = Result(reply.height, reply.digest, proven.index, proven.receipt)
-            self._count(result, reply.sender)
+        self._hand_out(signed, believed or self._vouchers.believe(signed), name, proven)
 
-    def _proofs_under(self, root: bytes, count: int) -> MerkleProofs:
-        # All members tell of a block under one root, and of a block's receipts many at a time.
-        proofs = self._proofs.get((root, count))
-        if proofs is None:
-            proofs = self._proofs[root, count] = MerkleProofs(root, count)
-            if len(self._proofs) > PROOFS_MAX:
-                self._proofs.popitem(last=False)
-        return proofs
-
-    def _is_news(self, reply: Reply, proven: ProvenReceipt) -> bool:
+    def _is_done_with(self, believed: Believed, name: bytes) -> bool:
         # More members tell than are needed: what was handed out and nobody asks for again, needs no check.
-        claim = _claim(Result(reply.height, reply.digest, proven.index, proven.receipt))
-        return claim not in self._settled or self._transaction_of(proven.receipt) in self._open
+        told = believed.told.get(name)
+        return told is not None and self._open.keys().isdisjoint(told)
 
-    def _count(self, result: Result, sender: bytes) -> None:
-        claim = _claim(result)
-        _remember(self._claims.setdefault(sender, OrderedDict()), claim, CLAIMS_MAX)
-        known = self.validators
-        if sum(claim in claims for who, claims in self._claims.items() if who in known) <= self.fault_limit:
-            return
-        for claims in self._claims.values():
-            claims.pop(claim, None)
-        repeated = claim in self._settled
-        _remember(self._settled, claim, SETTLED_MAX)
-        open_request = self._open.get(self._transaction_of(result.receipt))
-        if open_request is not None:
-            open_request.settle(result)
-        elif self._notice is not None and not repeated:
-            self._notice(result)
+    def _hand_out(self, signed: Signed, believed: Believed, name: bytes, proven: ProvenReceipts) -> None:
+        transaction_ids = [self._transaction_of(receipt) for receipt in proven.receipts]
+        repeated = frozenset(proven.indices) & believed.handed_out
+        self._vouchers.handed_out(believed, name, proven.indices, transaction_ids)
+        for index, receipt, transaction_id in zip(
+            proven.indices, proven.receipts, transaction_ids, strict=True
+        ):
+            result = Result(signed.height, signed.digest, index, receipt)
+            if not self._close(transaction_id, result) and self._notice is not None and index not in repeated:
+                self._notice(result)
 
     def _on_refused(self, peer: bytes, refused: Refused) -> None:
-        open_request = self._open.get(refused.transaction_id)
-        if open_request is None or peer not in self.validators.keys() | open_request.asked:
+        transaction_id, members = refused.transaction_id, self.validators.keys()
+        asked = self._asked.get(transaction_id, frozenset())
+        if transaction_id not in self._open or peer not in members | asked:
             return
-        refusals, asked = open_request.refusals, open_request.asked
+        refusals = self._refusals.setdefault(transaction_id, set())
         refusals.add(peer)
-        if len(refusals & self.validators.keys()) > self.fault_limit or (asked and asked <= refusals):
-            open_request.fail(RefusedError(refused.code, _words(refused.sentence)))
+        if len(refusals & members) > self.fault_limit or (asked and asked <= refusals):
+            self._close(transaction_id, RefusedError(refused.code, _words(refused.sentence)))
 
 
 def _words(said: str) -> str:
@@ -583,12 +597,10 @@ def _words(said: str) -> str:
     return "".join(each if each.isprintable() else "?" for each in said)
 
 
-def _claim(result: Result) -> bytes:
-    place = (result.height.to_bytes(8, "big"), result.digest, result.index.to_bytes(8, "big"))
-    return digest(TAG_REPLY, *place, result.receipt)
-
-
-def _remember(known: OrderedDict[bytes, None], claim: bytes, known_max: int) -> None:
-    known[claim] = None
-    if len(known) > known_max:
-        known.popitem(last=False)
+def _proven(reply: Reply) -> ProvenReceipts:
+    proven = decode_receipts(reply.receipts)
+    if not merkle_siblings_lead_to(
+        reply.receipts_root, proven.receipts, proven.indices, reply.receipts_count, proven.siblings
+    ):
+        raise ProofError("the receipts are none of the block's")
+    return proven

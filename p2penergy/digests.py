@@ -9,6 +9,7 @@ Implements CONSENSUS section 1 (domain tags) and the receipts root of CONSENSUS 
 
 from collections.abc import Sequence
 from hashlib import sha256
+from itertools import pairwise
 
 DIGEST_BYTES = 32
 
@@ -97,48 +98,71 @@ class MerkleTree:
             index //= 2
         return tuple(siblings)
 
+    def siblings(self, indices: Sequence[int]) -> bytes:
+        """What shows several leaves' way up together; `indices` ascend.
 
-class MerkleProofs:
-    """Proofs under one root: what one path has shown of the tree, later paths need not show again.
+        Level by level and from left to right, the nodes that can't be computed from those below.
 
-    So many leaves of one tree cost little more than two digests each. What is remembered is bounded by the
-    tree's size, for whoever asks about leaves that are in it.
-    """
-
-    def __init__(self, root: bytes, count: int) -> None:
-        self._root = root
-        self._count = count
-        self._known: dict[tuple[int, int], bytes] = {}
-        """Nodes that are in the tree, by level and place in it."""
-
-    def lead_to(self, leaf: bytes, index: int, path: Sequence[bytes]) -> bool:
-        """Whether `leaf` is number `index`, as the siblings from it up to the root show."""
-        if not 0 <= index < self._count:
-            return False
-        node, width, level, siblings = digest(TAG_LEAF, leaf), self._count, 0, iter(path)
-        climbed: dict[tuple[int, int], bytes] = {}
-        while width > 1:
-            known = self._known.get((level, index))
-            if known is not None:
-                break
-            climbed[level, index] = node
-            if (index ^ 1) < width:
-                sibling = next(siblings, None)
-                if sibling is None:
-                    return False
-                climbed[level, index ^ 1] = sibling
-                node = digest(TAG_NODE, *((sibling, node) if index % 2 else (node, sibling)))
-            index, width, level = index // 2, (width + 1) // 2, level + 1
-        else:
-            known = (
-                node if next(siblings, None) is None and _closed(node, self._count) == self._root else None
-            )
-        if node != known:
-            return False
-        self._known.update(climbed)
-        return True
+        Raises:
+            IndexError: there is no such leaf.
+        """
+        if indices and not 0 <= indices[0] <= indices[-1] < self.count:
+            raise IndexError(f"leaves {indices[0]} to {indices[-1]} of {self.count}")
+        siblings: list[bytes] = []
+        places = list(indices)
+        for level in self._levels[:-1]:
+            known, width = set(places), len(level)
+            siblings += [
+                level[place ^ 1] for place in places if (place ^ 1) not in known and (place ^ 1) < width
+            ]
+            places = list(dict.fromkeys([place // 2 for place in places]))
+        return b"".join(siblings)
 
 
 def merkle_path_leads_to(root: bytes, leaf: bytes, index: int, count: int, path: Sequence[bytes]) -> bool:
     """Whether `leaf` is number `index` of the `count` leaves under `root`."""
-    return MerkleProofs(root, count).lead_to(leaf, index, path)
+    if any(len(sibling) != DIGEST_BYTES for sibling in path):
+        return False
+    return merkle_siblings_lead_to(root, [leaf], [index], count, b"".join(path))
+
+
+def merkle_siblings_lead_to(
+    root: bytes, leaves: Sequence[bytes], indices: Sequence[int], count: int, siblings: bytes
+) -> bool:
+    """Whether `leaves` are those with the numbers `indices`, ascending, of the `count` leaves under `root`.
+
+    Neighbours share their way up: many leaves of one tree cost little more than two digests each.
+    """
+    if not indices or len(indices) != len(leaves) or not 0 <= indices[0] <= indices[-1] < count:
+        return False
+    if any(place >= later for place, later in pairwise(indices)):
+        return False
+    nodes, places = [sha256(TAG_LEAF + leaf).digest() for leaf in leaves], list(indices)
+    used, width = 0, count
+    while width > 1:
+        nodes, used = _one_level_up(nodes, places, width, siblings, used)
+        places = list(dict.fromkeys([place // 2 for place in places]))
+        width = (width + 1) // 2
+    return used == len(siblings) and _closed(nodes[0], count) == root
+
+
+def _one_level_up(
+    nodes: list[bytes], places: list[int], width: int, siblings: bytes, used: int
+) -> tuple[list[bytes], int]:
+    # A sibling that is missing is counted as used all the same: the sum shows it.
+    above: list[bytes] = []
+    at, count = 0, len(places)
+    while at < count:
+        place, node = places[at], nodes[at]
+        if place % 2:
+            node = sha256(TAG_NODE + siblings[used : used + DIGEST_BYTES] + node).digest()
+            used += DIGEST_BYTES
+        elif at + 1 < count and places[at + 1] == place + 1:
+            at += 1
+            node = sha256(TAG_NODE + node + nodes[at]).digest()
+        elif place + 1 < width:
+            node = sha256(TAG_NODE + node + siblings[used : used + DIGEST_BYTES]).digest()
+            used += DIGEST_BYTES
+        above.append(node)
+        at += 1
+    return above, used

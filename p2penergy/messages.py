@@ -29,6 +29,7 @@ BLOCK_BYTES_MAX = 3 * 1024 * 1024
 TRANSACTION_BYTES_MAX = 64 * 1024
 REQUEST_TRANSACTIONS_MAX = 10_000
 REPLY_RECEIPTS_MAX = 20_000
+REPLY_RECEIPTS_BYTES_MAX = 2 * 1024 * 1024
 RECEIPT_BYTES_MAX = 16 * 1024
 SYNC_BLOCKS_MAX = 256
 HEADERS_MAX = 1024
@@ -378,11 +379,21 @@ class ProvenReceipt(_Shape, frozen=True):
     path: MerklePath
 
 
+class ProvenReceipts(_Shape, frozen=True):
+    """Receipts of one block, ascending, and what leads from all of them together to its receipts root."""
+
+    indices: Annotated[tuple[Count, ...], Meta(max_length=REPLY_RECEIPTS_MAX)]
+    receipts: Annotated[tuple[ReceiptBytes, ...], Meta(max_length=REPLY_RECEIPTS_MAX)]
+    siblings: Annotated[bytes, Meta(max_length=REPLY_RECEIPTS_BYTES_MAX)]
+    """Digests, one after the other, in the order of `MerkleTree.siblings`."""
+
+
 class Reply(_Shape, frozen=True, tag=14):
     """REPLY: the receipts of one block that concern the addressee.
 
     The signature covers height, digest, receipts root and their number: one signature serves all
-    addressees of a block, and each receipt proves itself by its path.
+    addressees of a block, and the receipts prove themselves. They are `ProvenReceipts` in bytes, which
+    all members tell alike: only one of them need be looked into.
     """
 
     sender: ParticipantId
@@ -391,7 +402,7 @@ class Reply(_Shape, frozen=True, tag=14):
     receipts_root: Digest
     receipts_count: Count
     signature: SignatureBytes
-    receipts: Annotated[tuple[ProvenReceipt, ...], Meta(max_length=REPLY_RECEIPTS_MAX)]
+    receipts: Annotated[bytes, Meta(min_length=1, max_length=REPLY_RECEIPTS_BYTES_MAX)]
 
     def signed_bytes(self, chain_id: bytes) -> bytes:
         """The statement under the signature."""
@@ -497,6 +508,7 @@ _block_decoder = msgspec.msgpack.Decoder(Block)
 _header_decoder = msgspec.msgpack.Decoder(Header)
 _members_decoder = msgspec.msgpack.Decoder(CommitteeMembers)
 _certificate_decoder = msgspec.msgpack.Decoder(Certificate)
+_receipts_decoder = msgspec.msgpack.Decoder(ProvenReceipts)
 
 
 def reply_statement(
@@ -560,6 +572,12 @@ def decode_certificate(data: bytes) -> Certificate:
     """A certificate from its bytes; raises `MalformedMessageError`."""
     certificate: Certificate = canonical(_certificate_decoder, data, "certificate")
     return certificate
+
+
+def decode_receipts(data: bytes) -> ProvenReceipts:
+    """What a REPLY tells, from its bytes; raises `MalformedMessageError`."""
+    receipts: ProvenReceipts = canonical(_receipts_decoder, data, "list of receipts")
+    return receipts
 
 
 def header_digest(header: Header) -> bytes:

@@ -1,4 +1,4 @@
-"""REPLY: one signature per block, each party gets its own receipts with their paths.
+"""REPLY: one signature per block, each party gets its own receipts, which prove themselves together.
 
 Lives here: who is told about a receipt, and the frames that tell it. Never here: when (the outbox
 publishes a decision only after it is durable). Implements CONSENSUS section 8 and the notices to both
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from p2penergy.consensus.effects import Decision
 from p2penergy.digests import MerkleTree
-from p2penergy.messages import ProvenReceipt, Reply, encode, header_digest, reply_statement
+from p2penergy.messages import ProvenReceipts, Reply, encode, header_digest, reply_statement
 from p2penergy.peers import participant_of
 from p2penergy.rate import Allowances
 from p2penergy.signing import Signer
@@ -19,15 +19,16 @@ from p2penergy.store import Store
 from transport import Mesh
 
 REPLY_BYTES_MAX = 1024 * 1024
-"""Receipts with their paths that share one frame: a whole block's would be longer than any frame may be."""
+"""Receipts that share one frame, which besides holds a digest for each at most: a whole block's might be
+longer than any frame may be."""
 BLOCKS_REMEMBERED_MAX = 16
 """Old blocks whose receipts are at hand, so that many repeats of one block cost one look into the store."""
 BLOCKS_READ_PER_S = 5
 BLOCKS_READ_BURST = 20
 """Old blocks that one participant may have read again: each costs as much as some hundred transactions."""
 
-_DIGEST_FIELD_BYTES = 34
-_FRAMING_BYTES = 24
+_FRAMING_BYTES = 14
+"""What msgpack adds to a receipt and its index, at most."""
 
 
 class _Told:
@@ -47,22 +48,23 @@ class _Told:
 
     def replies(self, indices: Iterable[int]) -> Iterable[Reply]:
         """These receipts in as few messages as their size allows."""
-        part: list[ProvenReceipt] = []
+        part: list[int] = []
         part_bytes = 0
         for index in indices:
-            proven = ProvenReceipt(index, self.receipts[index], self.tree.path(index))
-            size = len(proven.receipt) + _DIGEST_FIELD_BYTES * len(proven.path) + _FRAMING_BYTES
+            size = len(self.receipts[index]) + _FRAMING_BYTES
             if part and part_bytes + size > REPLY_BYTES_MAX:
                 yield self._reply(part)
                 part, part_bytes = [], 0
-            part.append(proven)
+            part.append(index)
             part_bytes += size
         if part:
             yield self._reply(part)
 
-    def _reply(self, part: list[ProvenReceipt]) -> Reply:
+    def _reply(self, part: list[int]) -> Reply:
         tree = self.tree
-        return Reply(self.sender, self.height, self.block, tree.root, tree.count, self.signature, tuple(part))
+        receipts = tuple([self.receipts[index] for index in part])
+        proven = encode(ProvenReceipts(tuple(part), receipts, tree.siblings(part)))
+        return Reply(self.sender, self.height, self.block, tree.root, tree.count, self.signature, proven)
 
 
 class Replies:

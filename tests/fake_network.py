@@ -12,7 +12,7 @@ from samples import signers, small_genesis
 from p2penergy.client import Client, Result
 from p2penergy.digests import MerkleTree
 from p2penergy.genesis import Genesis
-from p2penergy.messages import ProvenReceipt, Reply, decode_message, encode
+from p2penergy.messages import ProvenReceipts, Reply, decode_message, encode
 from p2penergy.signing import EcdsaChecker
 
 GENESIS = small_genesis(4)
@@ -108,7 +108,8 @@ def reply(
     """Member `by` tells the receipts of a block that holds these transactions, and others."""
     receipts = [b"r:" + transaction + suffix for transaction in transactions]
     tree = MerkleTree([*receipts, b"r:another"])
-    proven = tuple(ProvenReceipt(i, receipt, tree.path(i)) for i, receipt in enumerate(receipts))
+    indices = tuple(range(len(receipts)))
+    proven = encode(ProvenReceipts(indices, tuple(receipts), tree.siblings(indices)))
     signer = signers()[by]
     plain = Reply(signer.participant_id, height, block, tree.root, tree.count, bytes(64), proven)
     return msgspec.structs.replace(plain, signature=signer.sign(plain.signed_bytes(chain_id)))

@@ -26,16 +26,20 @@ from fake_network import (
 from samples import member, small_genesis
 
 from p2penergy import client as module
-from p2penergy import request_frames
+from p2penergy import request_frames, vouchers
 from p2penergy.client import Client, ClientError, Result
+from p2penergy.digests import MerkleTree
 from p2penergy.messages import (
     QUERY_BYTES_MAX,
     REQUEST_TRANSACTIONS_MAX,
     TRANSACTION_BYTES_MAX,
     Answer,
+    ProvenReceipts,
     Query,
     Refused,
+    Reply,
     Request,
+    decode_receipts,
     encode,
 )
 from p2penergy.signing import EcdsaChecker
@@ -64,14 +68,6 @@ async def test_a_member_counts_once_however_often_it_speaks() -> None:
     assert not future.done()
     home.reply(3, ONE)
     assert future.result() == FIRST
-
-
-async def test_a_receipt_twice_in_one_reply_counts_once() -> None:
-    home = Household()
-    [future] = home.client.submit([(ONE, b"transaction")])
-    once = reply(0, ONE)
-    home.mesh.deliver(NAMES[0], msgspec.structs.replace(once, receipts=once.receipts * 3))
-    assert not future.done()
 
 
 @pytest.mark.parametrize("other", [{"height": 6}, {"block": b"x" * 32}, {"suffix": b"!"}])
@@ -160,34 +156,58 @@ async def test_a_member_that_is_no_validator_is_refused() -> None:
     assert home.client.refused_replies == 1
 
 
-async def test_a_receipt_whose_path_leads_elsewhere_is_refused() -> None:
+def altered(good: Reply, **changes: Any) -> Reply:
+    """Rightly signed, with other receipts than what is signed for."""
+    told = msgspec.structs.replace(decode_receipts(good.receipts), **changes)
+    return msgspec.structs.replace(good, receipts=encode(told))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"indices": (1,)},
+        {"receipts": (b"r:" + TWO,)},
+        {"siblings": b"x" * 32},
+        {"siblings": b""},
+        {"indices": ()},
+    ],
+)
+async def test_receipts_that_do_not_prove_themselves_are_refused(change: dict[str, Any]) -> None:
+    await refused_then_accepted(Household(), NAMES[0], altered(reply(0, ONE), **change))
+
+
+async def test_receipts_that_are_no_receipts_are_refused() -> None:
+    bad = msgspec.structs.replace(reply(0, ONE), receipts=b"\xc1")
+    await refused_then_accepted(Household(), NAMES[0], bad)
+
+
+async def test_a_block_that_enough_vouch_for_lets_no_other_receipt_in() -> None:
     home = Household()
-    home.client.submit([(ONE, b"1")])
-    good = reply(0, ONE)
-    bad = msgspec.structs.replace(good.receipts[0], path=(b"x" * 32,))
-    home.mesh.deliver(NAMES[0], msgspec.structs.replace(good, receipts=(bad,)))
-    assert home.client.refused_replies == 1
-
-
-@pytest.mark.parametrize("change", ["index", "receipt"])
-async def test_a_receipt_that_does_not_prove_itself_is_refused(change: str) -> None:
-    good = reply(0, ONE)
-    [proven] = good.receipts
-    other = {"index": 1, "receipt": b"r:" + TWO}[change]
-    bad = msgspec.structs.replace(proven, **{change: other})
-    await refused_then_accepted(Household(), NAMES[0], msgspec.structs.replace(good, receipts=(bad,)))
-
-
-async def test_a_bad_receipt_spoils_no_other_of_its_reply() -> None:
-    home = Household()
-    futures = home.client.submit([(ONE, b"1"), (TWO, b"2")])
+    one, two = home.client.submit([(ONE, b"1"), (TWO, b"2")])
     for by in (0, 1):
-        good = reply(by, ONE, TWO)
-        bad = msgspec.structs.replace(good.receipts[0], receipt=b"r:" + THREE)
-        mixed = msgspec.structs.replace(good, receipts=(bad, good.receipts[1]))
-        home.mesh.deliver(NAMES[by], mixed)
-    assert [future.done() for future in futures] == [False, True]
-    assert home.client.refused_replies == 2
+        home.reply(by, ONE)
+    assert one.done()
+    home.mesh.deliver(NAMES[3], altered(reply(3, ONE), receipts=(b"r:" + TWO,)))
+    assert home.client.refused_replies == 1
+    assert not two.done()
+    assert home.notices == []
+
+
+async def test_what_counts_is_the_signed_root_and_not_who_tells_which_receipts_of_it() -> None:
+    # One member repeats a single receipt, the other tells all of its block: both vouch for the same.
+    home = Household()
+    one, two = home.client.submit([(ONE, b"1"), (TWO, b"2")])
+    whole = reply(0, ONE, TWO)
+    single = reply(1, ONE, TWO)
+    told, tree = decode_receipts(single.receipts), MerkleTree([b"r:" + ONE, b"r:" + TWO, b"r:another"])
+    alone = ProvenReceipts((1,), told.receipts[1:], tree.siblings([1]))
+    home.mesh.deliver(NAMES[0], whole)
+    home.mesh.deliver(NAMES[1], msgspec.structs.replace(single, receipts=encode(alone)))
+    assert (one.done(), two.done()) == (False, True)
+    home.mesh.deliver(NAMES[0], whole)
+    assert one.result() == FIRST
+    assert two.result() == Result(5, BLOCK, 1, b"r:" + TWO)
+    assert home.notices == []
 
 
 async def test_noise_is_counted_and_forgotten() -> None:
@@ -241,29 +261,55 @@ async def test_a_request_made_again_is_answered_again() -> None:
 
 
 async def test_a_liars_claims_are_bounded_and_push_out_only_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CLAIMS_MAX", 10)
+    monkeypatch.setattr(vouchers, "SIGNED_MAX", 10)
     home = Household()
     [future] = home.client.submit([(ONE, b"transaction")])
     home.reply(0, ONE)
-    lies = [transaction_id(i) for i in range(100, 150)]
-    home.reply(3, *lies)
-    assert max(len(claims) for claims in home.client._claims.values()) == 10
+    for height in range(100, 150):
+        home.reply(3, TWO, height=height)
+    assert max(len(signed) for signed in home.client._vouchers._signed.values()) == 10
     home.reply(1, ONE)
     assert future.result() == FIRST
     # Of what the liar said, only the last is still held against it.
-    home.reply(0, *lies[:40])
+    for height in range(100, 140):
+        home.reply(0, TWO, height=height)
     assert home.notices == []
+    home.reply(0, TWO, height=149)
+    assert len(home.notices) == 1
 
 
-async def test_what_is_settled_is_held_in_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SETTLED_MAX", 10)
+async def test_what_is_handed_out_is_held_in_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vouchers, "HANDED_OUT_MAX", 10)
     home = Household()
+    for height in range(1, 20):
+        for by in (0, 1, 2):
+            home.reply(by, ONE, TWO, THREE, height=height)
+    assert len(home.notices) == 19 * 3
+    known = home.client._vouchers
+    assert [signed.height for signed in known._believed] == [17, 18, 19]
+    assert known._handed_out == 9
+    assert not any(known._signed.values())
+    # The newest is remembered whatever its size.
     many = [transaction_id(i) for i in range(50)]
+    for by in (0, 1, 2):
+        home.reply(by, *many, height=99)
+    assert len(home.notices) == 19 * 3 + 50
+    assert [signed.height for signed in known._believed] == [99]
+
+
+async def test_a_list_without_news_is_not_remembered() -> None:
+    # Else a liar could have a block's receipts remembered in as many lists as there are choices of them.
+    home = Household()
     for by in (0, 1):
-        home.reply(by, *many)
-    assert len(home.notices) == 50
-    assert len(home.client._settled) == 10
-    assert not any(home.client._claims.values())
+        home.reply(by, ONE, TWO)
+    tree = MerkleTree([b"r:" + ONE, b"r:" + TWO, b"r:another"])
+    for receipts, indices in ((b"r:" + ONE,), (0,)), ((b"r:" + TWO,), (1,)):
+        part = ProvenReceipts(indices, receipts, tree.siblings(indices))
+        home.mesh.deliver(NAMES[3], msgspec.structs.replace(reply(3, ONE, TWO), receipts=encode(part)))
+    [believed] = home.client._vouchers._believed.values()
+    assert len(believed.told) == 1
+    assert len(home.notices) == 2
+    assert home.client.refused_replies == 0
 
 
 # ---- requests -------------------------------------------------------------------------------------

@@ -10,11 +10,11 @@ from p2penergy import digests
 from p2penergy.digests import (
     TAG_LEAF,
     TAG_NODE,
-    MerkleProofs,
     MerkleTree,
     digest,
     merkle_path_leads_to,
     merkle_root,
+    merkle_siblings_lead_to,
 )
 
 TAGS = [value for name, value in vars(digests).items() if name.startswith("TAG_")]
@@ -91,36 +91,63 @@ def test_a_proof_with_anything_changed_is_refused(leaves: list[bytes], data: st.
             assert not merkle_path_leads_to(tree.root, leaf, index, count, bad)
 
 
-@given(st.lists(st.binary(max_size=40), min_size=1, max_size=40, unique=True), st.data())
-def test_what_one_path_has_shown_lets_no_other_leaf_in(leaves: list[bytes], data: st.DataObject) -> None:
+@given(leaf_lists.filter(bool), st.data())
+def test_any_leaves_prove_themselves_together(leaves: list[bytes], data: st.DataObject) -> None:
     tree, count = MerkleTree(leaves), len(leaves)
-    proofs = MerkleProofs(tree.root, count)
-    for index in data.draw(st.lists(st.integers(0, count - 1), max_size=20)):
-        assert proofs.lead_to(leaves[index], index, tree.path(index))
-    index = data.draw(st.integers(-1, count))
-    path = data.draw(st.lists(st.sampled_from([*tree.path(0), bytes(32)]), max_size=7))
-    forged = data.draw(st.binary(max_size=40))
-    is_there = 0 <= index < count and leaves[index] == forged
-    assert is_there or not proofs.lead_to(forged, index, path)
-    for place, leaf in enumerate(leaves):
-        assert proofs.lead_to(leaf, place, tree.path(place))
-    # A known leaf needs no path, and nothing forged was remembered.
-    assert all(proofs.lead_to(leaf, place, ()) for place, leaf in enumerate(leaves) if count > 1)
-    assert not proofs.lead_to(forged + b"!" * 50, 0, tree.path(0))
+    indices = sorted(data.draw(st.sets(st.integers(0, count - 1), min_size=1)))
+    some, siblings = [leaves[index] for index in indices], tree.siblings(indices)
+    assert merkle_siblings_lead_to(tree.root, some, indices, count, siblings)
+    if len(indices) == 1:
+        assert siblings == b"".join(tree.path(indices[0]))
+    if len(indices) == count:
+        assert siblings == b""
+
+
+@given(st.lists(st.binary(max_size=40), min_size=2, max_size=40, unique=True), st.data())
+def test_a_common_proof_with_anything_changed_is_refused(leaves: list[bytes], data: st.DataObject) -> None:
+    tree, count = MerkleTree(leaves), len(leaves)
+    indices = sorted(data.draw(st.sets(st.integers(0, count - 1), min_size=1)))
+    some, siblings = [leaves[index] for index in indices], tree.siblings(indices)
+    at = data.draw(st.integers(0, len(indices) - 1))
+
+    def refused(some: list[bytes], indices: list[int], count: int, siblings: bytes) -> None:
+        assert not merkle_siblings_lead_to(tree.root, some, indices, count, siblings)
+
+    forged = data.draw(st.binary(max_size=40).filter(lambda value: value != some[at]))
+    refused([*some[:at], forged, *some[at + 1 :]], indices, count, siblings)
+    place = data.draw(st.integers(-2, 2 * count).filter(lambda value: value != indices[at]))
+    refused(some, [*indices[:at], place, *indices[at + 1 :]], count, siblings)
+    other_count = data.draw(st.integers(-2, 2 * count).filter(lambda value: value != count))
+    refused(some, indices, other_count, siblings)
+    refused([*some, forged], indices, count, siblings)
+    refused(some[1:], indices, count, siblings)
+    refused(some[1:], indices[1:], count, siblings)
+    # The same leaf, or the same pair, a second time; leaves in another order.
+    refused([some[0], *some], [indices[0], *indices], count, siblings)
+    if len(some) > 1:
+        refused(some[::-1], indices[::-1], count, siblings)
+    refused(some, indices, count, siblings + bytes(32))
+    refused(some, indices, count, siblings + b"\0")
+    refused([], [], count, siblings)
+    if siblings:
+        refused(some, indices, count, siblings[:-1])
+        refused(some, indices, count, siblings[32:])
+        broken = bytearray(siblings)
+        broken[data.draw(st.integers(0, len(siblings) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+        refused(some, indices, count, bytes(broken))
 
 
 def test_neighbours_share_their_way_up(monkeypatch: pytest.MonkeyPatch) -> None:
     leaves = [b"%d" % number for number in range(256)]
-    tree, counted, plain = MerkleTree(leaves), [], digests.digest
+    tree, counted, plain = MerkleTree(leaves), [], digests.sha256
 
-    def counting(tag: bytes, *parts: bytes) -> bytes:
-        counted.append(tag)
-        return plain(tag, *parts)
+    def counting(data: bytes) -> object:
+        counted.append(data)
+        return plain(data)
 
-    monkeypatch.setattr(digests, "digest", counting)
-    proofs = MerkleProofs(tree.root, len(leaves))
-    assert all(proofs.lead_to(leaf, index, tree.path(index)) for index, leaf in enumerate(leaves))
-    # Alone each would take nine; a leaf has its own, and every inner node one.
+    monkeypatch.setattr(digests, "sha256", counting)
+    assert merkle_siblings_lead_to(tree.root, leaves, range(256), 256, tree.siblings(range(256)))
+    # Alone each would take nine; a leaf has its own, every inner node one, and so have the two roots.
     assert len(counted) <= 2 * len(leaves) + 1
 
 
@@ -138,3 +165,6 @@ def test_there_is_no_path_of_a_leaf_that_is_not_there(index: int) -> None:
         MerkleTree([b"a", b"b", b"c"]).path(index)
     with pytest.raises(IndexError):
         MerkleTree([]).path(0)
+    with pytest.raises(IndexError, match=r"leaves \d* to \d* of 3" if index >= 0 else "leaves -1 to 2 of 3"):
+        MerkleTree([b"a", b"b", b"c"]).siblings(sorted((index, 2)))
+    assert MerkleTree([]).siblings([]) == b""

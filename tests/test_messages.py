@@ -25,7 +25,7 @@ from p2penergy.messages import (
     MalformedMessageError,
     Prepare,
     PrePrepare,
-    ProvenReceipt,
+    ProvenReceipts,
     Reply,
     SignedStatement,
     SyncResponse,
@@ -36,6 +36,7 @@ from p2penergy.messages import (
     decode_certificate,
     decode_header,
     decode_message,
+    decode_receipts,
     encode,
     header_digest,
     reply_statement,
@@ -51,6 +52,7 @@ DECODERS: dict[type[Any], Callable[[bytes], Any]] = {
     Block: decode_block,
     Header: decode_header,
     Certificate: decode_certificate,
+    ProvenReceipts: decode_receipts,
 }
 SHAPES = [*KINDS, *DECODERS]
 
@@ -89,7 +91,7 @@ def test_a_message_survives_the_wire(message: Any) -> None:
 @pytest.mark.parametrize("shape", DECODERS)
 @settings(max_examples=30)
 @given(data=st.data())
-def test_blocks_headers_and_certificates_survive_the_wire(shape: type[Any], data: st.DataObject) -> None:
+def test_what_travels_inside_of_messages_survives_the_wire(shape: type[Any], data: st.DataObject) -> None:
     value = data.draw(of_shape(shape))
     assert decode(shape, encode(value)) == value
 
@@ -325,7 +327,7 @@ def test_one_kind_is_not_taken_for_another() -> None:
 
 # ---- limits ---------------------------------------------------------------------------------------
 
-TRANSACTION, RECEIPT = b"t", ProvenReceipt(0, b"r", ())
+TRANSACTION = b"t"
 DECIDED = Decided(b"b", Certificate(1, 1, DIGEST, ()))
 CHANGE = ViewChange(ID, 5, 6, None, None, SIGNATURE)
 HEADER = full(Header)
@@ -358,9 +360,16 @@ LIMITED: list[tuple[str, int, Callable[[int], Any]]] = [
     ("bytes of a transaction", 64 * 1024, lambda n: messages.Request((b"t" * n,), False)),
     ("transactions of a block", 20_000, lambda n: Block(HEADER, (TRANSACTION,) * n, None)),
     ("bytes of a transaction in a block", 64 * 1024, lambda n: Block(HEADER, (b"t" * n,), None)),
-    ("receipts of a reply", 20_000, lambda n: Reply(ID, 1, DIGEST, DIGEST, 1, SIGNATURE, (RECEIPT,) * n)),
-    ("bytes of a receipt", 16 * 1024, lambda n: reply_of(ProvenReceipt(0, b"r" * n, ()))),
-    ("links of a Merkle path", 64, lambda n: reply_of(ProvenReceipt(0, b"r", (DIGEST,) * n))),
+    ("bytes of a reply's receipts", 2 * 2**20, lambda n: reply_of(b"r" * n)),
+    ("numbers of receipts", 20_000, lambda n: ProvenReceipts((0,) * n, (b"r",), b"")),
+    ("receipts", 20_000, lambda n: ProvenReceipts((0,), (b"r",) * n, b"")),
+    ("bytes of a receipt", 16 * 1024, lambda n: ProvenReceipts((0,), (b"r" * n,), b"")),
+    ("bytes of siblings", 2 * 2**20, lambda n: ProvenReceipts((0,), (b"r",), b"s" * n)),
+    (
+        "links of a Merkle path",
+        64,
+        lambda n: messages.SealedRequest(b"r", True, 1, (seal_with((DIGEST,) * n),)),
+    ),
     ("characters of a code", 256, lambda n: messages.Refused(DIGEST, "ä" * n, "")),
     ("characters of a sentence", 256, lambda n: messages.Refused(DIGEST, "", "ä" * n)),
     ("characters of a topic", 256, lambda n: messages.Query(1, "ä" * n, b"")),
@@ -371,8 +380,12 @@ LIMITED: list[tuple[str, int, Callable[[int], Any]]] = [
 ]
 
 
-def reply_of(receipt: ProvenReceipt) -> Reply:
-    return Reply(ID, 1, DIGEST, DIGEST, 1, SIGNATURE, (receipt,))
+def reply_of(receipts: bytes) -> Reply:
+    return Reply(ID, 1, DIGEST, DIGEST, 1, SIGNATURE, receipts)
+
+
+def seal_with(path: tuple[bytes, ...]) -> messages.ProvenSeal:
+    return messages.ProvenSeal(0, ID, b"s", path)
 
 
 @pytest.mark.parametrize(("limit", "make"), [case[1:] for case in LIMITED], ids=[case[0] for case in LIMITED])
@@ -392,7 +405,8 @@ def test_the_limit_is_let_in_and_one_more_is_refused(limit: int, make: Callable[
         messages.BlockResponse(1, b""),
         Decided(b"", CERTIFICATE),
         PrePrepare(ID, 1, 1, DIGEST, SIGNATURE, b"", (), None),
-        reply_of(ProvenReceipt(0, b"", ())),
+        reply_of(b""),
+        ProvenReceipts((0,), (b"",), b""),
         messages.Status(-1, 0),
     ],
 )
@@ -408,7 +422,9 @@ def test_an_id_has_twenty_bytes(length: int) -> None:
 @pytest.mark.parametrize("length", [0, 31, 33])
 def test_a_digest_has_32_bytes(length: int) -> None:
     refuse(Prepare, encode(Prepare(ID, 1, 1, b"d" * length, SIGNATURE)))
-    refuse(Reply, encode(reply_of(ProvenReceipt(0, b"r", (b"d" * length,)))))
+    refuse(
+        messages.SealedRequest, encode(messages.SealedRequest(b"r", True, 1, (seal_with((b"d" * length,)),)))
+    )
 
 
 @pytest.mark.parametrize("length", [0, 63, 65])

@@ -11,7 +11,7 @@ from samples import CHAIN_ID, full, public_keys, signers
 from p2penergy import replies as module
 from p2penergy.blocks import Draft
 from p2penergy.consensus.effects import Decision
-from p2penergy.digests import merkle_path_leads_to
+from p2penergy.digests import merkle_siblings_lead_to
 from p2penergy.messages import (
     BLOCK_TRANSACTIONS_MAX,
     Block,
@@ -20,6 +20,7 @@ from p2penergy.messages import (
     Reply,
     Stage,
     decode_message,
+    decode_receipts,
     encode,
 )
 from p2penergy.replies import BLOCKS_READ_BURST, Replies
@@ -86,10 +87,10 @@ class World:
 def checked(reply: Reply) -> list[int]:
     """The indices of a reply all of which holds."""
     check_message(reply, encode(reply), CHAIN_ID, public_keys().get, EcdsaChecker())
-    for each in reply.receipts:
-        place = (each.receipt, each.index, reply.receipts_count, each.path)
-        assert merkle_path_leads_to(reply.receipts_root, *place)
-    return [each.index for each in reply.receipts]
+    told = decode_receipts(reply.receipts)
+    proof = (told.receipts, told.indices, reply.receipts_count, told.siblings)
+    assert merkle_siblings_lead_to(reply.receipts_root, *proof)
+    return list(told.indices)
 
 
 def test_a_party_is_told_on_all_its_links_and_a_node_on_none() -> None:
@@ -104,7 +105,7 @@ def test_a_party_is_told_on_all_its_links_and_a_node_on_none() -> None:
 
 def test_a_block_full_of_one_partys_transactions_is_told_in_frames_that_fit() -> None:
     # More than one frame may carry: sent whole, it would have halted every validator at once.
-    world = World(receipts=12_000, receipt_bytes=200)
+    world = World(receipts=12_000, receipt_bytes=400)
     assert len(world.held) < BLOCK_TRANSACTIONS_MAX
     world.decide()
     replies = world.told(SELLER)

@@ -21,7 +21,7 @@ from p2penergy.messages import (
     Message,
     Prepare,
     PrePrepare,
-    ProvenReceipt,
+    ProvenReceipts,
     Reply,
     SignedStatement,
     SyncResponse,
@@ -282,7 +282,12 @@ PC, CC = certificate(VoteKind.PREPARE), certificate(VoteKind.COMMIT)
 SIGNED: dict[str, tuple[Any, int]] = {
     "Prepare": (signed(Prepare(name(0), 5, 6, BLOCK, bytes(64)), 0), 1),
     "Commit": (signed(Commit(name(0), 5, 6, BLOCK, bytes(64)), 0), 1),
-    "Reply": (signed(Reply(name(0), 5, BLOCK, b"r" * 32, 1, bytes(64), (ProvenReceipt(0, b"r", ()),)), 0), 1),
+    "Reply": (
+        signed(
+            Reply(name(0), 5, BLOCK, b"r" * 32, 1, bytes(64), encode(ProvenReceipts((0,), (b"r",), b""))), 0
+        ),
+        1,
+    ),
     "ViewChange": (view_change(0, PC), 1 + 3),
     "Decided": (Decided(b"block", CC), 3),
     "PrePrepare": (

@@ -1,4 +1,4 @@
-"""A simulated client: believes f+1 equal signed replies with their Merkle paths, and is then judged.
+"""A simulated client: believes f+1 equal signed replies with their Merkle proof, and is then judged.
 
 Lives here: making the replies of one decision, counting them, and the invariant of CONSENSUS section 10
 "a client accepts only what the chain holds". Never here: submitting (`world`), the real client. Replies
@@ -8,8 +8,8 @@ take no time: what matters is how many of them a client wants. Implements CONSEN
 import msgspec
 
 from p2penergy.consensus.effects import Decision
-from p2penergy.digests import MerkleTree, merkle_path_leads_to
-from p2penergy.messages import ProvenReceipt, Reply
+from p2penergy.digests import MerkleTree, merkle_siblings_lead_to
+from p2penergy.messages import ProvenReceipts, Reply, decode_receipts, encode
 from p2penergy.signing import KeyOf, SignatureChecker, Signer
 from p2penergy.simulation.arbiter import faulty_max
 from p2penergy.simulation.oracle import Oracle, ViolationError
@@ -31,7 +31,8 @@ def make_reply(
 ) -> Reply:
     """A signed reply about any receipts, true or not."""
     tree = MerkleTree(receipts)
-    proven = tuple(ProvenReceipt(i, receipt, tree.path(i)) for i, receipt in enumerate(receipts))
+    indices = tuple(range(len(receipts)))
+    proven = encode(ProvenReceipts(indices, receipts, tree.siblings(indices)))
     reply = Reply(signer.participant_id, height, digest, tree.root, len(receipts), _NO_SIGNATURE, proven)
     return msgspec.structs.replace(reply, signature=signer.sign(reply.signed_bytes(chain_id)))
 
@@ -60,11 +61,12 @@ class SimClient:
         signed = reply.signed_bytes(self._chain_id)
         if key is None or not self._checker.check(key, signed, reply.signature):
             return
-        for proven in reply.receipts:
-            if merkle_path_leads_to(
-                reply.receipts_root, proven.receipt, proven.index, reply.receipts_count, proven.path
-            ):
-                self._count((reply.height, reply.digest, proven.index, proven.receipt), reply.sender)
+        told = decode_receipts(reply.receipts)
+        if merkle_siblings_lead_to(
+            reply.receipts_root, told.receipts, told.indices, reply.receipts_count, told.siblings
+        ):
+            for index, receipt in zip(told.indices, told.receipts, strict=True):
+                self._count((reply.height, reply.digest, index, receipt), reply.sender)
 
     def _count(self, result: Result, sender: bytes) -> None:
         voters = self._voters.setdefault(result, set())

@@ -18,7 +18,7 @@ def test_kind_and_height_are_read_from_the_encoding_that_messages_have(height: i
     assert peek(encode(Commit(ID, height, 1, DIGEST, SIGNATURE))) == ("commit", height)
     proposal = PrePrepare(ID, height, 1, DIGEST, SIGNATURE, b"block", (), None)
     assert peek(encode(proposal)) == ("pre_prepare", height)
-    assert peek(encode(Reply(ID, height, DIGEST, DIGEST, 0, SIGNATURE, ()))) == ("reply", height)
+    assert peek(encode(Reply(ID, height, DIGEST, DIGEST, 0, SIGNATURE, b"r"))) == ("reply", height)
 
 
 @given(st.binary(max_size=64))

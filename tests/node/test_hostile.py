@@ -291,7 +291,7 @@ async def test_what_nobody_asked_for(attacker: Attacker) -> None:
     block = attacker.village.nodes["H001"].store.blocks(1, 1, 1 << 22)[0][0]
     await attacker.refused(
         "not_for_nodes",
-        encode(Reply(attacker.id_of("H002"), 1, DIGEST, DIGEST, 0, NO_SIGNATURE, ())),
+        encode(Reply(attacker.id_of("H002"), 1, DIGEST, DIGEST, 0, NO_SIGNATURE, b"r")),
         encode(Answer(1, True, b"")),
         encode(Refused(DIGEST, "code", "sentence")),
         encode(HeadersResponse(())),
