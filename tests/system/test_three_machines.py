@@ -69,10 +69,18 @@ class Network:
     def heights(self) -> list[int]:
         return [self.height(number) for number in range(1, HOSTS + 1)]
 
-    def views(self) -> list[int]:
-        """As heights; they follow the clock."""
-        hosts = range(1, HOSTS + 1)
-        return [int(self.status(number, self.homes(number)[0]).get("view", -1)) for number in hosts]
+    def told(self, figure: str) -> list[int]:
+        """What the first node of every host says; asked until all have answered."""
+        answers: dict[int, dict[str, Any]] = {}
+
+        def all_answer() -> bool:
+            for number in range(1, HOSTS + 1):
+                if not answers.get(number):
+                    answers[number] = self.status(number, self.homes(number)[0])
+            return all(answers.values())
+
+        eventually(all_answer, "every host answers")
+        return [int(answer[figure]) for answer in answers.values()]
 
     def trade(self, number: int) -> tuple[int, dict[str, Any]]:
         meters = [self.out / each["home"] for each in self.figures["meters"]]
@@ -149,11 +157,11 @@ def test_a_slow_cable_is_waited_for_and_a_network_in_two_parts_waits_to_be_one(n
 
     # The first host has two of the four validators: neither part has the three that decide.
     network.machines.unplug(1)
-    begun = network.views()
-    eventually(lambda: all(v > b for v, b in zip(network.views(), begun, strict=True)), "views pass")
-    heights, begun = network.heights(), network.views()
-    eventually(lambda: all(v > b + 5 for v, b in zip(network.views(), begun, strict=True)), "more pass")
-    assert network.heights() == heights
+    begun = network.told("view")
+    eventually(lambda: all(v > b for v, b in zip(network.told("view"), begun, strict=True)), "views pass")
+    heights, begun = network.told("height"), network.told("view")
+    eventually(lambda: all(v > b + 5 for v, b in zip(network.told("view"), begun, strict=True)), "more pass")
+    assert network.told("height") == heights
 
     network.machines.plug(1)
     eventually(lambda: min(network.heights()) > max(heights), "all go on as one")
