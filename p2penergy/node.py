@@ -119,7 +119,6 @@ class Node:
         self._now_ms = now_ms
         self._started_ms = now_ms()
         self._decided_ms: int | None = None
-        self._told_view = (0, 0)
         self._followers: set[bytes] = set()
         self.on_decided: Callable[[Decision], None] = lambda _decision: None
         """Called for every decided block once it is durable; for whoever watches the node."""
@@ -138,7 +137,7 @@ class Node:
         self._proposal_ms_max = rules.alpha_ms // 2
         self.pacer = Pacer(settings.block_bytes_max, slot_ms * PACED_PERCENT // 100)
         self.replica.proposal_bytes_max = self.pacer.limit_bytes
-        self._durable = self.replica.tip_height, self.replica.tip_slot, self.ledger.state_root
+        self._durable, self._told_view = self._tip(), (0, 0)
         nodes = frozenset(map(bytes.fromhex, home.config.peers))
         self.replies = Replies(home.signer, chain_id, mesh, store, nodes, self.ledger.concerned)
         self.coordinator = Coordinator(self.replica, home.genesis.consensus, self._perform, now_ms)
@@ -177,6 +176,9 @@ class Node:
         )
         self.refused: Counter[str] = Counter()
         self._halted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def _tip(self) -> tuple[int, int, bytes]:
+        return self.replica.tip_height, self.replica.tip_slot, self.ledger.state_root
 
     def _make_desk(self, checker: EcdsaChecker) -> Desk:
         home = self.home
