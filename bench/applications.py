@@ -45,6 +45,8 @@ class BenchPool:
     def __init__(self, application: "BenchApplication") -> None:
         self._application = application
         self._pending: dict[bytes, bytes] = {}
+        self._held: set[bytes] = set()
+        """The bytes of all that are pending."""
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -60,8 +62,7 @@ class BenchPool:
 
     def holds(self, data: bytes) -> bool:
         """Whether these very bytes are pending."""
-        each = self._application.transaction_id(data)
-        return each is not None and self._pending.get(each) == data
+        return data in self._held
 
     def check(self, data: bytes) -> PoolResult:
         """What `add` would say before it looks at the signature."""
@@ -88,6 +89,7 @@ class BenchPool:
         each = self._application.transaction_id(data)
         assert each is not None, "a malformed request passed the check"
         self._pending[each] = data
+        self._held.add(data)
         return _TAKEN
 
     def select(self, bytes_max: int) -> tuple[bytes, ...]:
@@ -103,7 +105,9 @@ class BenchPool:
     def drop(self, request_ids: Iterable[bytes]) -> None:
         """Forget what was executed."""
         for each in request_ids:
-            self._pending.pop(each, None)
+            data = self._pending.pop(each, None)
+            if data is not None:
+                self._held.discard(data)
 
 
 class BenchApplication:

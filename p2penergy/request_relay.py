@@ -11,7 +11,6 @@ once more after a while: a member may have told nobody else.
 """
 
 from collections import deque
-from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import sha256
 
@@ -31,7 +30,8 @@ def preference(client: bytes, member: bytes) -> bytes:
     return sha256(client + member).digest()
 
 
-def turn_of(member: bytes, client: bytes, committee: Iterable[bytes]) -> int:
+@lru_cache(maxsize=PREFERENCES_REMEMBERED_MAX)
+def turn_of(member: bytes, client: bytes, committee: tuple[bytes, ...]) -> int:
     """A member's place in the client's order of the committee: 0 relays at once."""
     mine = preference(client, member)
     before = sum(preference(client, other) < mine for other in committee)

@@ -212,7 +212,7 @@ class Requests:
 
     def _relay_in_turn(self, request: WaitingRequest) -> None:
         loop = asyncio.get_running_loop()
-        turn = turn_of(self._name, participant_of(request.peer), self._committee())
+        turn = turn_of(self._name, participant_of(request.peer), tuple(self._committee()))
         if self._book.given(request.transaction, turn, int(loop.time() * 1000), heard=request.heard):
             self._to_relay.append(request.transaction)
         elif self._look is None:

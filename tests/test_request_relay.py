@@ -14,7 +14,7 @@ ONE, TWO = b"one", b"two"
 
 def test_members_have_different_turns_in_the_clients_own_order() -> None:
     order = sorted(COMMITTEE, key=lambda member: preference(CLIENT, member))
-    turns = [turn_of(me, CLIENT, (other for other in COMMITTEE if other != me)) for me in order]
+    turns = [turn_of(me, CLIENT, tuple(other for other in COMMITTEE if other != me)) for me in order]
     assert turns == [0, 1, 2, 3, 4, TURNS_MAX, TURNS_MAX]
     firsts = {min(COMMITTEE, key=lambda member: preference(bytes([n]) * 20, member)) for n in range(100)}
     assert firsts == set(COMMITTEE)
