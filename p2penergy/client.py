@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
 
-from p2penergy.digests import TAG_REPLY, digest, merkle_siblings_lead_to
+from p2penergy.digests import TAG_REPLY, digest
 from p2penergy.following import FollowError, Told, following
 from p2penergy.genesis import Genesis
 from p2penergy.light import Light, UnknownCommitteeError
@@ -35,11 +35,10 @@ from p2penergy.messages import (
     Reply,
     SealedRequest,
     decode_message,
-    decode_receipts,
     encode,
 )
 from p2penergy.peers import participant_of
-from p2penergy.proofs import ProofError, check_proof, decode_proof
+from p2penergy.proofs import ProofError, check_proof, decode_proof, receipts_of
 from p2penergy.questions import TIP, decode_tip
 from p2penergy.request_frames import request_frames
 from p2penergy.request_relay import preference
@@ -559,7 +558,7 @@ class Client:
             if believed is None and not self._vouchers.would_do(signed, reply.sender, known, needed):
                 # What counts is the root: the receipts under it are looked at when it is believed.
                 return
-            proven = _proven(reply)
+            proven = receipts_of(reply)
         except (RefusedSignatureError, MalformedMessageError, ProofError):
             self.refused_replies += 1
             return
@@ -595,12 +594,3 @@ class Client:
 def _words(said: str) -> str:
     """A node's sentence for somebody's terminal, which it must not be able to steer."""
     return "".join(each if each.isprintable() else "?" for each in said)
-
-
-def _proven(reply: Reply) -> ProvenReceipts:
-    proven = decode_receipts(reply.receipts)
-    if not merkle_siblings_lead_to(
-        reply.receipts_root, proven.receipts, proven.indices, reply.receipts_count, proven.siblings
-    ):
-        raise ProofError("the receipts are none of the block's")
-    return proven

@@ -131,11 +131,7 @@ class Node:
         self.replica = Replica(
             home.signer, home.genesis, self.ledger, home.hash_chain, checker, _in_role(home, store.restored())
         )
-        rules = home.genesis.consensus
-        # Proposed as its slot begins, a full block is decided before the slot ends for everybody.
-        slot_ms = rules.alpha_ms - rules.eps_ms - rules.delta_ms
-        self._proposal_ms_max = rules.alpha_ms // 2
-        self.pacer = Pacer(settings.block_bytes_max, slot_ms * PACED_PERCENT // 100)
+        self.pacer = Pacer(settings.block_bytes_max, _decision_ms(home) * PACED_PERCENT // 100)
         self.replica.proposal_bytes_max = self.pacer.limit_bytes
         self._durable, self._told_view = self._tip(), (0, 0)
         nodes = frozenset(map(bytes.fromhex, home.config.peers))
@@ -362,7 +358,7 @@ class Node:
             return True
         if replica.view < replica.first or not self.ledger.pool.ready:
             return False
-        return self._now_ms() - replica.start_ms(replica.view) < self._proposal_ms_max
+        return self._now_ms() - replica.start_ms(replica.view) < self.home.genesis.consensus.alpha_ms // 2
 
     def _pace(self, effects: Effects) -> None:
         now_us = time.monotonic_ns() // 1000
@@ -492,6 +488,12 @@ class Node:
             self.coordinator.stop()
             self.outbox.stop()
             self._halted.set_exception(NodeHaltedError(f"{type(error).__name__}: {error}"))
+
+
+def _decision_ms(home: Home) -> int:
+    """Proposed as its slot begins, a block that takes so long is decided for all before the slot ends."""
+    rules = home.genesis.consensus
+    return rules.alpha_ms - rules.eps_ms - rules.delta_ms
 
 
 def _in_role(home: Home, restored: Restored) -> Restored:

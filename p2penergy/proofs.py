@@ -1,20 +1,23 @@
-"""A receipt that proves itself: header, commit certificate, Merkle path.
+"""Receipts that prove themselves: by header, commit certificate and Merkle path, or under a REPLY's root.
 
 Lives here: the shape of the proof and its check, pure. Never here: asking for one (`client`), giving one
 (`answers`). Owns the invariant that whoever has genesis needs no member's word for a proven receipt.
-Implements the second half of CONSENSUS section 8.
+Implements CONSENSUS section 8.
 """
 
 import msgspec
 
-from p2penergy.digests import merkle_path_leads_to
+from p2penergy.digests import merkle_path_leads_to, merkle_siblings_lead_to
 from p2penergy.light import Light, WrongHeaderError
 from p2penergy.messages import (
     Certificate,
     Digest,
     Header,
     ProvenReceipt,
+    ProvenReceipts,
+    Reply,
     canonical,
+    decode_receipts,
 )
 
 
@@ -39,6 +42,21 @@ def decode_proof(data: bytes) -> ReceiptProof:
     """A proof from the answer to a `proof` query; raises `MalformedMessageError`."""
     proof: ReceiptProof = canonical(_decoder, data, "receipt proof")
     return proof
+
+
+def receipts_of(reply: Reply) -> ProvenReceipts:
+    """The receipts that a REPLY tells, all of them under the root that its sender signed.
+
+    Raises:
+        MalformedMessageError: they are none.
+        ProofError: they are not the block's.
+    """
+    proven = decode_receipts(reply.receipts)
+    if not merkle_siblings_lead_to(
+        reply.receipts_root, proven.receipts, proven.indices, reply.receipts_count, proven.siblings
+    ):
+        raise ProofError("the receipts are none of the block's")
+    return proven
 
 
 def check_proof(proof: ReceiptProof, light: Light) -> None:

@@ -7,6 +7,7 @@ from newcomers import Newcomers, newcomer, with_new_key
 from test_ledger_evidence import proof, submitted
 
 from p2penergy.blocks import InvalidBlockError
+from p2penergy.grid.periods import period_start_text
 from p2penergy.ledger import Decline, keys, query, sentence
 from p2penergy.ledger.memberships import MembershipKind
 from p2penergy.ledger.records import Departure, OrderEnd, decode_integer
@@ -59,7 +60,7 @@ def test_nobody_leaves_with_a_reading_an_order_or_a_contract_open() -> None:
     village.block(village.reading(4, export_wh=500))
     receipt = village.verify_one(village.leave(who))
     assert (receipt.code, receipt.found) == (Decline.OPEN_BUSINESS, period)
-    assert f"for period {period} is open" in sentence(receipt)
+    assert f"for period {period_start_text(period)} is open" in sentence(receipt)
     village.next_period()
     assert village.verify_one(village.leave(who)).accepted
 

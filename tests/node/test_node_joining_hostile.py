@@ -19,6 +19,7 @@ from p2penergy.membership.identifying import identifier
 from p2penergy.membership.keys import DeviceKey, public_key_from
 from p2penergy.membership.sealed_identity import Binding, seal_to_all
 from p2penergy.messages import (
+    PROTOCOL,
     Answer,
     CommitteesRequest,
     CommitteesResponse,
@@ -55,6 +56,7 @@ class HostileNode:
             tls=community.tls(HOSTILE),
             identify=identifier(community.authority_pem),
             network=community.genesis.chain_id,
+            protocol=PROTOCOL,
         )
 
     def on_peer_up(self, peer: bytes) -> None:
