@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from demo_village import FIRST, PERIODS
 from household_net import Stay
 
 from p2penergy.beacon import HashChain
@@ -94,9 +96,9 @@ def test_for_programs_and_by_way_of_named_nodes(running: Stay, tmp_path: Path) -
 
 def test_a_reading_for_a_settled_period_says_so(running: Stay, tmp_path: Path) -> None:
     file = tmp_path / "readings.csv"
-    past = period_start_text(now_of(running) - 3)
-    # A household whose meter no other test lets sign for the past.
-    file.write_text(f"household,period_start,import_wh,export_wh\nH003,{past},77,0\n")
+    # One of the village's own, for which every household was settled before any test began.
+    past = f"{FIRST + timedelta(minutes=15 * (PERIODS - 3)):%Y-%m-%dT%H:%MZ}"
+    file.write_text(f"household,period_start,import_wh,export_wh\nH008,{past},77,0\n")
     done = run("packets", file, "--homes", running.keep / "households")
     assert done.exit_code == 1
     assert "the period has a reading of this meter already, or is settled without one" in done.output
