@@ -122,9 +122,8 @@ class Requests:
 
     def _look_at_some(self) -> None:
         end_s = time.monotonic() + SLICE_S
-        others = sum(1 for _ in self._committee())
         for _ in range(self._room()):
-            request = self._waiting.take(others)
+            request = self._waiting.take()
             if request is None:
                 break
             self._consider(request)

@@ -102,15 +102,14 @@ class WaitingRequests:
             if copies is not None:
                 copies.is_decided = True
 
-    def take(self, relayed_in_a_row_max: int) -> WaitingRequest | None:
+    def take(self) -> WaitingRequest | None:
         """The next to look at; None when nothing waits that is still to be decided.
 
-        The oldest of the participant whose turn it is: of members, while they relay something, but for one of
-        a client after each `relayed_in_a_row_max` of theirs. With one less than there are members, each can
-        bring as much as any other.
+        The oldest of the participant whose turn it is: of each member that relays something, then of one
+        client. So each member can bring as much as any other, and one that floods takes no more than half.
         """
         while self:
-            request, copies = self._pop(self._relayed_in_a_row < relayed_in_a_row_max)
+            request, copies = self._pop(self._relayed_in_a_row < len(self._of_members))
             if not copies.is_decided:
                 self._relayed_in_a_row = self._relayed_in_a_row + 1 if request.relayed else 0
                 return request._replace(heard=True) if copies.heard and not request.relayed else request

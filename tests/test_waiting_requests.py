@@ -5,8 +5,6 @@ from __future__ import annotations
 from p2penergy.waiting_requests import ENTRY_BYTES, WaitingRequest, WaitingRequests
 
 ANNA, BERT = b"a" * 20, b"b" * 20
-OTHERS = 3
-"""Members beside this one."""
 
 
 def one(peer: bytes, transaction: bytes, relayed: bool = False) -> WaitingRequest:
@@ -15,7 +13,7 @@ def one(peer: bytes, transaction: bytes, relayed: bool = False) -> WaitingReques
 
 def taken(waiting: WaitingRequests) -> list[bytes]:
     found = []
-    while (request := waiting.take(OTHERS)) is not None:
+    while (request := waiting.take()) is not None:
         found.append(request.transaction)
     return found
 
@@ -28,19 +26,31 @@ def test_participants_take_turns_and_each_keeps_its_order() -> None:
     assert waiting.put(one(BERT + b"agent", b"b1"))
     assert taken(waiting) == [b"a0", b"b0", b"a1", b"b1", b"a2", b"a3"]
     assert waiting.size_bytes == 0
-    assert waiting.take(OTHERS) is None
+    assert waiting.take() is None
 
 
 def test_what_members_relay_comes_first_but_for_one_turn_of_the_clients() -> None:
     waiting = WaitingRequests()
-    for number in range(8):
+    members = [bytes([n]) * 20 for n in range(3)]
+    for number in range(4):
         waiting.put(one(ANNA, b"a%d" % number))
-    for number in range(7):
-        waiting.put(one(BERT, b"b%d" % number, relayed=True))
+    for n, member in enumerate(members):
+        for number in range(3):
+            waiting.put(one(member, b"m%d %d" % (n, number), relayed=True))
     found = taken(waiting)
-    assert found == [b"b0", b"b1", b"b2", b"a0", b"b3", b"b4", b"b5", b"a1", b"b6"] + [
-        b"a%d" % number for number in range(2, 8)
-    ]
+    assert found[:4] == [b"m0 0", b"m1 0", b"m2 0", b"a0"]
+    assert found[4:8] == [b"m0 1", b"m1 1", b"m2 1", b"a1"]
+    # Whoever has no more to relay has no turn.
+    assert found[8:] == [b"m0 2", b"m1 2", b"a2", b"m2 2", b"a3"]
+
+
+def test_a_member_that_floods_takes_no_more_than_every_second_turn() -> None:
+    waiting = WaitingRequests()
+    for number in range(3):
+        waiting.put(one(ANNA, b"a%d" % number))
+    for number in range(50):
+        waiting.put(one(BERT, b"b%d" % number, relayed=True))
+    assert taken(waiting)[:6] == [b"b0", b"a0", b"b1", b"a1", b"b2", b"a2"]
 
 
 def test_what_is_decided_meanwhile_is_not_looked_at() -> None:
@@ -65,7 +75,7 @@ def test_nobody_fills_the_room_of_the_others_and_all_together_have_a_limit() -> 
     waiting = WaitingRequests(bytes_max=3 * size_bytes, bytes_of_one_max=2 * size_bytes)
     assert [waiting.put(one(ANNA + bytes([n]), b"t" * 10)) for n in range(3)] == [True, True, False]
     assert [waiting.put(one(BERT, b"t" * 10)) for _ in range(2)] == [True, False]
-    first = waiting.take(OTHERS)
+    first = waiting.take()
     assert first is not None and first.peer[:20] == ANNA
     assert waiting.put(one(BERT, b"t" * 10))
     taken(waiting)
@@ -80,7 +90,7 @@ def test_a_relayed_copy_of_what_waits_is_not_needed() -> None:
     waiting.put(one(BERT, b"three", relayed=True))
     assert waiting.heard(b"one")
     assert not waiting.heard(b"three")
-    found = [waiting.take(OTHERS) for _ in range(3)]
+    found = [waiting.take() for _ in range(3)]
     assert {each.transaction: each.heard for each in found if each is not None} == {
         b"one": True,
         b"two": False,
