@@ -93,7 +93,7 @@ class Network:
         self.options = options
         self.folder = folder
         self.is_remote = bool(hosts)
-        self.community = _found(options, folder)
+        self.community = found_network(options, folder)
         self.addresses = self._place(hosts) if hosts else self.community.addresses
         self.validators = [] if hosts else [self._validator(number) for number in range(options.n)]
         self.generators = Generators(
@@ -190,7 +190,8 @@ class Network:
         return path
 
 
-def _found(options: Options, folder: Path) -> Community:
+def found_network(options: Options, folder: Path) -> Community:
+    """Keys, genesis and homes of a network, in a folder."""
     households = [(f"validator-{number}", 0) for number in range(options.n)]
     households += [(f"household-{i}", 0) for i in range(2 * options.pairs * options.generators)]
     plan = Plan(
