@@ -10,14 +10,21 @@ Invariants:
   useless as one that never reads.
 """
 
-from __future__ import annotations
-
 import asyncio
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from transport.limits import Limits
-    from transport.link import Link
+from transport.limits import Limits
+
+
+class Queue(Protocol):
+    """A link, as far as what waits for it goes."""
+
+    @property
+    def queued_bytes(self) -> int:
+        """What no transport has taken yet."""
+
+    def drop_stalled(self, waiting_bytes: int) -> None:
+        """Cut it off: its device does not take what waits for it."""
 
 
 class Backlog:
@@ -27,7 +34,7 @@ class Backlog:
         self.queued_bytes = 0
         """Added to by whoever queues a frame, who looks first whether there is room."""
         self._limits = limits
-        self._links: set[Link] = set()
+        self._links: set[Queue] = set()
         self._watch: asyncio.TimerHandle | None = None
 
     @property
@@ -35,11 +42,11 @@ class Backlog:
         """Whether a frame found no room, and too much waits since."""
         return self._watch is not None
 
-    def join(self, link: Link) -> None:
+    def join(self, link: Queue) -> None:
         """Count a link whose queue is empty."""
         self._links.add(link)
 
-    def leave(self, link: Link) -> None:
+    def leave(self, link: Queue) -> None:
         """Count it no more; what it had queued is gone."""
         if link in self._links:
             self._links.remove(link)
