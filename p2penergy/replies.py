@@ -21,7 +21,7 @@ from transport import Mesh
 REPLY_BYTES_MAX = 1024 * 1024
 """Receipts that share one frame, which besides holds a digest for each at most: a whole block's might be
 longer than any frame may be."""
-BLOCKS_REMEMBERED_MAX = 16
+BLOCKS_REMEMBERED_MAX = 8
 """Old blocks whose receipts are at hand, so that many repeats of one block cost one look into the store."""
 BLOCKS_READ_PER_S = 5
 BLOCKS_READ_BURST = 20

@@ -13,7 +13,7 @@ from p2penergy.peers import participant_of
 
 WAITING_BYTES_MAX = 32 * 1024 * 1024
 WAITING_BYTES_OF_ONE_MAX = 8 * 1024 * 1024
-ENTRY_BYTES = 200
+ENTRY_BYTES = 350
 """What an entry takes beside its transaction, about."""
 
 
@@ -28,11 +28,6 @@ class WaitingRequest(NamedTuple):
     """The node's height when it came: of what was decided later, this peer was told."""
     heard: bool = False
     """A member relayed the same while it waited."""
-
-    @property
-    def size_bytes(self) -> int:
-        """What it counts for."""
-        return len(self.transaction) + ENTRY_BYTES
 
 
 _Queues = OrderedDict[bytes, "deque[WaitingRequest]"]
@@ -72,12 +67,15 @@ class WaitingRequests:
     def put(self, request: WaitingRequest) -> bool:
         """Have it wait; False: there is no room for it."""
         who = participant_of(request.peer)
-        size_bytes = request.size_bytes
+        size_bytes = len(request.transaction) + ENTRY_BYTES
         of_one = self._bytes_of.get(who, 0) + size_bytes
         if self.size_bytes + size_bytes > self._bytes_max or of_one > self._bytes_of_one_max:
             return False
         queues = self._of_members if request.relayed else self._of_clients
-        queues.setdefault(who, deque()).append(request)
+        queue = queues.get(who)
+        if queue is None:
+            queue = queues[who] = deque()
+        queue.append(request)
         copies = self._copies.get(request.transaction)
         if copies is None:
             copies = self._copies[request.transaction] = _Copies()
@@ -123,9 +121,12 @@ class WaitingRequests:
         request = queue.popleft()
         if queue:
             queues[who] = queue
-        self.size_bytes -= request.size_bytes
-        self._bytes_of[who] -= request.size_bytes
-        if not self._bytes_of[who]:
+        size_bytes = len(request.transaction) + ENTRY_BYTES
+        self.size_bytes -= size_bytes
+        left_bytes = self._bytes_of[who] - size_bytes
+        if left_bytes:
+            self._bytes_of[who] = left_bytes
+        else:
             del self._bytes_of[who]
         copies = self._copies[request.transaction]
         copies.waiting -= 1

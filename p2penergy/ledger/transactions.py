@@ -37,7 +37,7 @@ from p2penergy.signing import SIGNATURE_BYTES, Signer
 
 ENERGY_WH_MAX = 1_000_000_000
 PRICE_MICRO_PER_KWH_MAX = 1_000_000_000
-PARSED_TRANSACTIONS_MAX = 8_192
+PARSED_TRANSACTIONS_MAX = 4_096
 ORDER_PLACES = 8
 """Orders that one participant can have for one period."""
 

@@ -22,7 +22,7 @@ CHECKPOINT_ROWS = 10_000
 """The same, in rows written."""
 WAL_PAGES_MAX = 8192
 """Pages of the log after which SQLite copies it within a commit: only when the above could not."""
-CACHE_KIB = 16 * 1024
+CACHE_KIB = 8 * 1024
 """Page cache of the writing connection."""
 DAMAGES_SHOWN_MAX = 1
 """Findings of SQLite's own check that an error repeats."""
