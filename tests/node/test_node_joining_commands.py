@@ -8,6 +8,7 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -31,17 +32,22 @@ from p2penergy.score_rules import ScoreRules
 AGE_BLOCKS = 3
 
 
-@pytest.fixture
-async def village(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Village]:
-    """Newcomers may be drawn soon: a small network's genesis, and its authority in a folder."""
+def young_village(folder: Path, monkeypatch: pytest.MonkeyPatch, at: datetime | None = None) -> Village:
+    """Newcomers may be drawn soon: a small network's genesis, and its authority, of `at`, in a folder."""
     short_chains(monkeypatch)
     for module in (initial, membership_command):
         monkeypatch.setattr(module, "HashChain", lambda secret: HashChain(secret, LINKS))
     plan = a_plan(volunteer_age_blocks=AGE_BLOCKS)
     market = msgspec.structs.replace(plan.market, scores=ScoreRules(committee_bar_ppm=300_000))
-    authority = Authority.create(tmp_path / "ca", plan.community)
-    made = found_village(replace(plan, market=market), tmp_path / "net", authority)
-    (tmp_path / "genesis.json").write_bytes(render(made.community.genesis))
+    authority = Authority.create(folder / "ca", plan.community, at=at)
+    made = found_village(replace(plan, market=market), folder / "net", authority)
+    (folder / "genesis.json").write_bytes(render(made.community.genesis))
+    return made
+
+
+@pytest.fixture
+async def village(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Village]:
+    made = young_village(tmp_path, monkeypatch)
     try:
         yield made
     finally:

@@ -12,23 +12,18 @@ import logging
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import msgspec
 import pytest
 from newcomer_village import Newcomer, a_newcomer, apply, client_of, files_of
-from node_network import LINKS, PATIENCE_S, Running, Village, a_plan, eventually, found_village, short_chains
-from test_node_joining_commands import AGE_BLOCKS, People
+from node_network import PATIENCE_S, Running, Village, eventually
+from test_node_joining_commands import People, young_village
 from test_node_joining_privacy import Wire, contents, traces_of
 
 from p2penergy import home as homes
-from p2penergy.beacon import HashChain
-from p2penergy.cli import membership as membership_command
-from p2penergy.genesis import render
 from p2penergy.home import IDENTITY_FILE, LEDGER_FILE, REVOCATIONS_FILE, SEALED_FOLDER
 from p2penergy.ledger import Decline, sign_leave
 from p2penergy.ledger.memberships import VerdictCode
@@ -39,10 +34,8 @@ from p2penergy.membership.profile import Person
 from p2penergy.membership.sealed_identity import Binding, SealedIdentity, seal_to_all
 from p2penergy.messages import Request, Stage, encode
 from p2penergy.newcomers import joining
-from p2penergy.operations import initial
 from p2penergy.operations.gateway import Gateway
 from p2penergy.questions import HISTORY, JOIN, PROOF, HistoryQuestion
-from p2penergy.score_rules import ScoreRules
 
 HTTP_PATHS = ("/health", "/ready", "/status", "/metrics", "/state", "/members")
 NAMES = ("Amalthea Zwetschgenbaum", "Balduin Querfurt", "Crispina Yggdrasill", "Dorothea Xylander")
@@ -60,15 +53,7 @@ def serial_of(name: str) -> str:
 @pytest.fixture
 async def village(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Village]:
     """Four validators, an authority old enough to have issued what has expired, members of age soon."""
-    short_chains(monkeypatch)
-    for module in (initial, membership_command):
-        monkeypatch.setattr(module, "HashChain", lambda secret: HashChain(secret, LINKS))
-    plan = a_plan(volunteer_age_blocks=AGE_BLOCKS)
-    market = msgspec.structs.replace(plan.market, scores=ScoreRules(committee_bar_ppm=300_000))
-    at = datetime.now(UTC) - timedelta(days=500)
-    authority = Authority.create(tmp_path / "ca", plan.community, at=at)
-    made = found_village(replace(plan, market=market), tmp_path / "net", authority)
-    (tmp_path / "genesis.json").write_bytes(render(made.community.genesis))
+    made = young_village(tmp_path, monkeypatch, at=datetime.now(UTC) - timedelta(days=500))
     try:
         yield made
     finally:
