@@ -4,6 +4,7 @@ Lives here: options, and what is printed. Never here: measuring. `--quick` gives
 for a look at whether all is well; figures to publish come without it.
 """
 
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -39,6 +40,7 @@ from p2penergy.processes import ProcessError
 Experiment = Callable[[Bench], Awaitable[None]]
 FAULT_LIMITS, FAULT_LIMITS_QUICK = (1, 2, 3, 4, 5), (1, 2)
 SIZES, SIZES_QUICK = (4, 7, 10), (4,)
+FILE_COLUMNS = 120
 _KNOWN_ERRORS = (
     GeneratorError,
     ResultsError,
@@ -66,7 +68,8 @@ class Chosen:
     def run(self, name: str, experiment: Experiment) -> None:
         """Run an experiment, print its rows, draw its plots; a broken-off one leaves what it had."""
         folder = self.out or Path("out") / f"bench-{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-        console = Console()
+        # A file has no width of its own, and wrapped rows are no table.
+        console = Console(width=None if sys.stdout.isatty() else FILE_COLUMNS)
         with Watcher(console) as watcher:
             bench = Bench(name, self.settings, Folder(folder), watcher)
             try:
