@@ -276,10 +276,11 @@ class OmittedHighest(Lie):
             return ()
         if replica.leader(*place) != self.node.participant:
             return ()
-        if len(changes) < 1:
+        height, view = place
+        if len(changes) < 1 or height > self.node.world.watch.oracle.height + 1:
+            # It may know of a decision before all correct members; then nobody knows yet whose turn it is.
             return ()
         self._done.add(place)
-        height, view = place
         slot = self.node.world.watch.start_slot(height, view)
         known = self.another_block(slot, self.dice.chance(500_000))
         if known is None:
