@@ -19,6 +19,7 @@ FOUND = [
     ("chaos", 491828, 7),
     # A liar that was the first to decide asked the judge about a height that nobody knew the committee of.
     ("relayed", 1045478, 7),
+    ("chaos", 595258, 7),
 ]
 
 
