@@ -127,7 +127,7 @@ class Requests:
             if request is None:
                 break
             self._consider(request)
-            if time.monotonic() > end_s or self._is_deciding():
+            if time.monotonic() > end_s:
                 break
         self._slice = None
         self.go_on()

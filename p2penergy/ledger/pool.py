@@ -256,8 +256,7 @@ class Pool:
         return None
 
     def _known(self, submitted: Submitted) -> PoolResult | None:
-        transaction = submitted.transaction
-        key = answer_key(transaction)
+        transaction, key = submitted.transaction, submitted.answer_key
         pending = self._pending.get(key)
         if pending is not None:
             # By its id, not by its bytes: anybody on the way can turn a signature into the other valid one.
