@@ -95,6 +95,10 @@ def peer_addresses(home: Home) -> dict[bytes, tuple[str, int]]:
     return {bytes.fromhex(name): parse_address(address) for name, address in home.config.peers.items()}
 
 
+SIGNATURES_KEPT = 4_096
+"""Good signatures that are remembered in any case, those seen last: votes are seen again in certificates."""
+SIGNATURES_PER_PENDING = 4
+"""As many more for each pending transaction: the two of a contract, and of who arrives while it waits."""
 FOLLOWERS_MAX = 4_096
 """Linked nodes that are no peers of the settings and are sent every block."""
 
@@ -431,6 +435,7 @@ class Node:
         if not decision.caught_up:
             self.chain_keeper.on_decided(decision.height)
         self.requests.published(_transaction_ids(decision))
+        self.verifier.checker.trim(SIGNATURES_KEPT + SIGNATURES_PER_PENDING * len(self.ledger.pool))
         if not decision.caught_up:
             self.replies.publish(decision)
 

@@ -172,7 +172,12 @@ class EcdsaChecker:
         if name in self._older:
             return
         self._younger.add(name)
-        if len(self._younger) >= self._half_max:
+        self.trim(self._half_max)
+
+
+    def trim(self, newest_min: int) -> None:
+        """Forget the older half, if the younger one holds the `newest_min` that were seen last."""
+        if len(self._younger) >= newest_min:
             self._younger, self._older = set(), self._younger
 
 

@@ -206,6 +206,21 @@ def test_the_older_half_is_forgotten_at_once() -> None:
     assert [checker.knows(fingerprint(one)) for one in made] == [False] * 4 + [True] * 3
 
 
+def test_trimming_keeps_as_many_of_the_newest_as_are_asked_for() -> None:
+    checker = EcdsaChecker()
+    names = [fingerprint(item(b"%d" % i)) for i in range(6)]
+    for name in names[:4]:
+        checker.remember(name)
+    checker.trim(5)
+    checker.trim(4)
+    for name in names[4:]:
+        checker.remember(name)
+    checker.trim(3)
+    assert all(map(checker.knows, names))
+    checker.trim(2)
+    assert [checker.knows(name) for name in names] == [False] * 4 + [True] * 2
+
+
 def test_bad_signatures_push_no_good_one_out() -> None:
     checker = EcdsaChecker(cache_signatures_max=2)
     good = item()

@@ -9,6 +9,7 @@ rebuilt from the current values. Implements LEDGER section 3.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import lru_cache
 
 import msgspec
 
@@ -16,6 +17,7 @@ from p2penergy.ledger import keys
 from p2penergy.ledger.bucket_tree import BucketTree, StateProof, TreePatch
 from p2penergy.ledger.records import due_period, expiry
 
+_SHARED_VALUES_MAX = 256
 BLOCK_INDEX = -1
 """Index of versions that a block writes by itself, not one of its transactions."""
 
@@ -58,8 +60,11 @@ class State:
     life_periods: int
     _values: dict[bytes, bytes] = field(default_factory=dict)
     _tree: BucketTree = field(default_factory=BucketTree)
-    _expiring: dict[int, dict[int, set[bytes]]] = field(default_factory=dict)
-    """Last period -> last byte of the key -> keys: small groups, so that few can be taken at a time."""
+    _expiring: dict[int, dict[int, list[bytes]]] = field(default_factory=dict)
+    """Last period -> last byte of the key -> keys: small groups, so that few can be taken at a time.
+
+    Lists, since a day's trades stand here: sets would take five times the memory. Groups end as a whole.
+    """
     _open_meters: set[bytes] = field(default_factory=set)
     _due: dict[bytes, dict[int, set[bytes]]] = field(
         default_factory=lambda: {keys.ORDER: {}, keys.ESCROW: {}}
@@ -144,34 +149,45 @@ class State:
 
     def apply(self, changes: Changes) -> None:
         """Make changes permanent that were computed on the present state."""
+        ended: dict[int, dict[int, set[bytes]]] = {}
         for key, value in changes.values.items():
             before = self._values.pop(key, None)
-            if before is not None:
+            was = None if before is None else expiry(key, before, self.life_periods)
+            last = None if value is None else expiry(key, value, self.life_periods)
+            if was is not None and was != last:
+                ended.setdefault(was, {}).setdefault(key[-1], set()).add(key)
+            elif was is None and before is not None:
                 self._forget(key, before)
-            if value is not None:
+            if value is None:
+                continue
+            if last is None:
                 self._index(key, value)
-                self._values[key] = value
+            elif last != was:
+                self._expiring.setdefault(last, {}).setdefault(key[-1], []).append(key)
+            self._values[key] = _shared(value) if key.startswith(keys.NONCE) else value
+        self._end(ended)
         self._tree.apply(changes.tree)
 
+    def _end(self, ended: dict[int, dict[int, set[bytes]]]) -> None:
+        """Take keys out of `_expiring`, where they stand by their last period and last byte."""
+        for last, groups in ended.items():
+            standing = self._expiring[last]
+            for byte, gone in groups.items():
+                standing[byte] = [key for key in standing[byte] if key not in gone]
+                if not standing[byte]:
+                    del standing[byte]
+            if not standing:
+                del self._expiring[last]
+
     def _index(self, key: bytes, value: bytes) -> None:
-        last = expiry(key, value, self.life_periods)
-        if last is not None:
-            self._expiring.setdefault(last, {}).setdefault(key[-1], set()).add(key)
-        elif key.startswith(keys.PERIOD):
+        """Take note of an entry that has no last period."""
+        if key.startswith(keys.PERIOD):
             self._open_meters.add(keys.meter_of(key))
         elif (waiting := self._waiting(key)) is not None:
             waiting.setdefault(due_period(key, value), set()).add(key)
 
     def _forget(self, key: bytes, value: bytes) -> None:
-        last = expiry(key, value, self.life_periods)
-        if last is not None:
-            groups = self._expiring[last]
-            groups[key[-1]].discard(key)
-            if not groups[key[-1]]:
-                del groups[key[-1]]
-            if not groups:
-                del self._expiring[last]
-        elif key.startswith(keys.PERIOD):
+        if key.startswith(keys.PERIOD):
             self._open_meters.discard(keys.meter_of(key))
         elif (waiting := self._waiting(key)) is not None:
             period = due_period(key, value)
@@ -182,6 +198,12 @@ class State:
     def _waiting(self, key: bytes) -> dict[int, set[bytes]] | None:
         """The part of `_due` that a key belongs to."""
         return next((waiting for prefix, waiting in self._due.items() if key.startswith(prefix)), None)
+
+
+@lru_cache(maxsize=_SHARED_VALUES_MAX)
+def _shared(value: bytes) -> bytes:
+    """The one object that stands for equal values: all nonces of an hour say the same."""
+    return value
 
 
 class Scratch:

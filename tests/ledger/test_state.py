@@ -1,6 +1,6 @@
 from p2penergy.ledger import keys
 from p2penergy.ledger.bucket_tree import check_state_proof
-from p2penergy.ledger.records import encode_integer
+from p2penergy.ledger.records import ContractRecord, encode_integer, encode_record
 from p2penergy.ledger.state import BLOCK_INDEX, Scratch, State, Version, VersionStage
 
 WHO, OTHER = bytes(20), b"\1" * 20
@@ -96,3 +96,19 @@ def test_an_entry_made_anew_in_the_block_that_ends_it_has_its_new_end_only() -> 
     write(state, nonces((1, 8)))
     assert state.expired(8, 100) == []
     assert state.expired(9, 100) == [keys.nonce(WHO, 1)]
+
+
+def test_what_is_written_again_with_the_same_end_ends_once() -> None:
+    state, trade = a_state(), keys.contract(b"t" * 32)
+    for x_ppm in (1, 2):
+        record = ContractRecord(5, 1, 0, 1000, x_ppm, 0)
+        write(state, {trade: encode_record(record)})
+    assert state.expired(6, 100) == [trade]
+    write(state, {trade: None})
+    assert state.expired(6, 100) == []
+
+
+def test_nonces_with_the_same_end_share_its_bytes() -> None:
+    state = a_state()
+    write(state, nonces((1, 500), (2, 500)))
+    assert state.get(keys.nonce(WHO, 1)) is state.get(keys.nonce(WHO, 2))

@@ -137,6 +137,17 @@ async def test_a_block_that_is_not_yet_durable_is_told_to_nobody(village: Villag
     await eventually(lambda: running.node.status()["height"] > tip.height)
 
 
+async def test_signatures_are_forgotten_with_what_they_were_remembered_for(
+    village: Village, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("p2penergy.node.SIGNATURES_KEPT", 8)
+    await village.start()
+    await village.grown(8)
+    for running in village.nodes.values():
+        # Eight blocks have some ten votes each.
+        assert running.node.verifier.checker.remembered < 40
+
+
 async def test_a_proof_from_one_validator_is_enough(village: Village) -> None:
     await village.start()
     await village.connect()
