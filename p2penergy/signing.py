@@ -174,7 +174,6 @@ class EcdsaChecker:
         self._younger.add(name)
         self.trim(self._half_max)
 
-
     def trim(self, newest_min: int) -> None:
         """Forget the older half, if the younger one holds the `newest_min` that were seen last."""
         if len(self._younger) >= newest_min:

@@ -16,8 +16,9 @@ from p2penergy.signing import EcdsaChecker, SignatureItem, fingerprint, verify_s
 BATCH_SIGNATURES_MAX = 64
 WAITING_SIGNATURES_MAX = 200_000
 """Urgent ones, and as many others."""
-INLINE_SIGNATURES_MAX = 2
-"""So few are checked at once on the event loop when no others wait: a thread hop costs more."""
+INLINE_SIGNATURES_MAX = 12
+"""So few are checked at once on the event loop when no others wait: a proposal of one request with what
+justifies it. A hop to a thread and back costs more on busy cores, for each vote that comes meanwhile, too."""
 
 Done = Callable[[bool], None]
 

@@ -5,7 +5,7 @@ justification. Owns the invariant that nothing is remembered of a message that w
 copy can't hide the genuine one. Frame size, decoding, chain and buckets are the driver's.
 """
 
-from p2penergy.consensus import certificates
+from p2penergy.consensus import certificates, voting
 from p2penergy.consensus.evidence import conflicts
 from p2penergy.consensus.work import Work
 from p2penergy.messages import (
@@ -131,7 +131,20 @@ def _of_current_vote(work: Work, vote: Vote) -> str | None:
         return "superseded" if held is not None and held.view > vote.view else None
     if isinstance(vote, PrePrepare):
         return _of_proposal(work, vote)
-    return None
+    return "surplus" if isinstance(vote, Prepare) and _is_surplus(work, vote) else None
+
+
+def _is_surplus(work: Work, vote: Prepare) -> bool:
+    """Whether a PREPARE says what a certificate says already: in a large committee every third does.
+
+    One for anything else is looked at, as evidence may be.
+    """
+    known = work.instance.prepared
+    return (
+        known is not None
+        and (known.view, known.digest) == (vote.view, vote.digest)
+        and voting.has_concluded(work, vote.view)
+    )
 
 
 def _of_proposal(work: Work, proposal: PrePrepare) -> str | None:

@@ -99,8 +99,9 @@ class Instance:
         self.decision: Certificate | None = None
         """A commit certificate whose block is not here yet, or not permanent yet."""
         self.view_change: ViewChange | None = None
-        """Own VIEW-CHANGE of the current view, sent again every delta."""
+        """Own VIEW-CHANGE of the current view, sent again after a delta, then ever more seldom."""
         self.view_change_sent_ms = 0
+        self.view_change_sends = 0
         self.to_look_at: set[int] = set()
         """Views in which something changed since they were last looked at."""
         self.untimely: set[int] = set()

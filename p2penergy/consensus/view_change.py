@@ -14,6 +14,9 @@ from p2penergy.consensus.schedule import slot_at
 from p2penergy.consensus.work import NO_SIGNATURE, Work
 from p2penergy.messages import Status, ViewChange
 
+SEND_DOUBLINGS_MAX = 4
+"""Sixteen deltas at most between two sends: more than a slot of the usual length."""
+
 
 class Cause(Enum):
     """Why a view is entered."""
@@ -57,6 +60,7 @@ def enter(work: Work, view: int, cause: Cause) -> None:
     prepared.learn_below(work, view)
     instance.view = view
     instance.view_change = None
+    instance.view_change_sends = 0
     instance.votes.forget_proposals_below(view)
     instance.untimely = {waiting for waiting in instance.untimely if waiting >= view}
     work.counters["views_entered"] += 1
@@ -105,6 +109,7 @@ def send_view_change(work: Work) -> None:
         return
     work.send(instance.view_change, (work.chain.schedule.leader(instance.view),))
     instance.view_change_sent_ms = work.now_ms
+    instance.view_change_sends += 1
 
 
 def resend_at_ms(work: Work) -> int | None:
@@ -112,11 +117,13 @@ def resend_at_ms(work: Work) -> int | None:
     instance = work.instance
     if instance.view_change is None or work.leads(instance.view):
         return None
-    return instance.view_change_sent_ms + max(work.timing.delta_ms, 1)
+    # Most leaders hear the first and have nothing to propose: an idle network should be a quiet one.
+    doublings = min(max(instance.view_change_sends - 1, 0), SEND_DOUBLINGS_MAX)
+    return instance.view_change_sent_ms + (max(work.timing.delta_ms, 1) << doublings)
 
 
 def resend_if_due(work: Work) -> None:
-    """Send it again every delta; a clock that was set back does not postpone it."""
+    """Send it again after a delta, two, four; a clock that was set back does not postpone it."""
     due_ms = resend_at_ms(work)
     if due_ms is not None and not work.instance.view_change_sent_ms <= work.now_ms < due_ms:
         send_view_change(work)

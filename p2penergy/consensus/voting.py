@@ -20,7 +20,7 @@ def look(work: Work, view: int) -> None:
             view_change.enter(work, view, view_change.Cause.PROPOSAL)
             return
         _consider(work, proposal)
-    if view <= work.instance.view and not _has_concluded(work, view):
+    if view <= work.instance.view and not has_concluded(work, view):
         certificate = prepared.certificate_of(work, view)
         if certificate is not None:
             prepared.learn(work, certificate)
@@ -28,7 +28,7 @@ def look(work: Work, view: int) -> None:
     find_decision(work)
 
 
-def _has_concluded(work: Work, view: int) -> bool:
+def has_concluded(work: Work, view: int) -> bool:
     """Whether PREPAREs of a view can change nothing any more: in a large committee most come later."""
     known = work.instance.prepared
     has_committed = work.instance.signed.get(VoteKind.COMMIT, view) is not None

@@ -11,6 +11,7 @@ from p2penergy.consensus.effects import Received
 from p2penergy.messages import (
     BlockRequest,
     BlockResponse,
+    Commit,
     Decided,
     Message,
     Query,
@@ -241,3 +242,18 @@ def test_certificates_beside_a_justification_are_refused_before_their_signatures
     assert code(bench, proposal) == "justification_too_long"
     bare = tuple(moved(change, certificate=None) for change in proven)
     assert code(bench, moved(proposal, justification=bare)) != "justification_too_long"
+
+
+def test_a_prepare_that_adds_nothing_to_a_certificate_is_not_looked_at() -> None:
+    bench = Bench(leads=4).at(1)
+    known, leader = bench.block(1), bench.leader(1)
+    second, third = (member for member in bench.others if member != leader)
+    bench.deliver(bench.pre_prepare(1, known), bench.prepare(leader, 1, known.digest))
+    surplus = bench.prepare(third, 1, known.digest)
+    assert code(bench, surplus) is None
+    bench.deliver(bench.prepare(second, 1, known.digest))
+    assert bench.sent(Commit)
+    assert code(bench, surplus) == "surplus"
+    # One for another block may be evidence.
+    assert code(bench, bench.prepare(third, 1, b"c" * 32)) is None
+    assert code(bench, bench.prepare(third, 2, known.digest)) is None

@@ -33,15 +33,24 @@ def test_the_view_is_durable_before_the_view_change_is_sent() -> None:
     assert bench.effects[-1].send
 
 
-def test_view_change_is_sent_again_every_delta_with_the_same_bytes() -> None:
+def test_view_change_is_sent_again_ever_more_seldom_with_the_same_bytes() -> None:
     bench = Bench().at(2)
-    bench.at(2, DELTA_MS - 1)
-    assert len(bench.sent(ViewChange)) == 1
+    for sent, deltas in enumerate((1, 3, 7), 1):
+        bench.at(2, deltas * DELTA_MS - 1)
+        assert len(bench.sent(ViewChange)) == sent
+        bench.at(2, deltas * DELTA_MS)
+        assert len(bench.sent(ViewChange)) == sent + 1
+    assert len(set(bench.sent(ViewChange))) == 1
+
+
+def test_each_view_begins_to_repeat_its_view_change_anew() -> None:
+    bench = Bench().at(2)
     bench.at(2, DELTA_MS)
-    bench.at(2, 2 * DELTA_MS)
-    changes = bench.sent(ViewChange)
-    assert len(changes) == 3
-    assert len(set(changes)) == 1
+    bench.at(2, 3 * DELTA_MS)
+    bench.at(3)
+    sent = len(bench.sent(ViewChange))
+    bench.at(3, DELTA_MS)
+    assert len(bench.sent(ViewChange)) == sent + 1
 
 
 def test_a_clock_set_back_does_not_stop_the_repetition() -> None:
