@@ -24,6 +24,9 @@ from p2penergy import loops
 from p2penergy.audit import AuditReport, audit
 
 MINUTE_S = 60.0
+FILL_TRADES = 15_000
+FILL_PER_S = 400.0
+"""Caches are bounded, and fill with the first trades: what still grows when they are full is what matters."""
 FILE = "soak"
 
 
@@ -52,10 +55,17 @@ def open_files(pid: int) -> int:
 
 
 async def soak(
-    network: Network, minutes: int, rate_per_s: float, minute_s: float, tell: Callable[[Minute], None]
+    network: Network,
+    minutes: int,
+    rate_per_s: float,
+    minute_s: float,
+    tell: Callable[[Minute], None],
+    fill_trades: int = 0,
 ) -> list[Minute]:
-    """Minute after minute; each begins when the requests of the last one are answered."""
+    """After `fill_trades` minute after minute; each begins when all requests of the last are answered."""
     found = []
+    if fill_trades:
+        await measure(network, Load(FILL_PER_S, fill_trades / FILL_PER_S, 0.0, seed=0))
     for number in range(1, minutes + 1):
         measured = await measure(network, Load(rate_per_s, minute_s, 0.0, seed=number))
         found.append(await _minute(network, number, measured))
@@ -121,9 +131,11 @@ def write(out: Path, minutes: Sequence[Minute], about: dict[str, object]) -> lis
     return [table, summary]
 
 
-async def _run(folder: Path, options: Options, minutes: int, rate: float, minute_s: float) -> list[Minute]:
+async def _run(
+    folder: Path, options: Options, minutes: int, rate: float, minute_s: float, fill_trades: int
+) -> list[Minute]:
     async with Network(options, folder) as network:
-        return await soak(network, minutes, rate, minute_s, _tell)
+        return await soak(network, minutes, rate, minute_s, _tell, fill_trades)
 
 
 def _tell(each: Minute) -> None:
@@ -143,19 +155,27 @@ def _tell(each: Minute) -> None:
 @click.option("--validators", default=4, show_default=True, type=click.IntRange(1, 31))
 @click.option("--minute-s", default=MINUTE_S, show_default=True, help="Length of a minute, to try it out.")
 @click.option(
+    "--fill",
+    default=FILL_TRADES,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Trades before the first minute: they fill the caches.",
+)
+@click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), default=Path("out/soak"), show_default=True
 )
-def main(minutes: int, rate: float, validators: int, minute_s: float, out: Path) -> None:
+def main(minutes: int, rate: float, validators: int, minute_s: float, fill: int, out: Path) -> None:
     """Load a network for long; write soak.csv, soak.json, soak.png and soak.svg into a folder."""
     options = Options(validators, timing=Timing(alpha_ms=1000, eps_ms=20, delta_ms=70))
     with tempfile.TemporaryDirectory(prefix="p2penergy-soak-") as name:
-        found = loops.run(_run(Path(name), options, minutes, rate, minute_s))
+        found = loops.run(_run(Path(name), options, minutes, rate, minute_s, fill))
         report = audit(Path(name) / "homes")
     wrong = [*(fault for each in found for fault in each.faults), *findings(report)]
     about: dict[str, object] = {
         "minutes": minutes,
         "minute_s": minute_s,
         "trades_per_s": rate,
+        "fill_trades": fill,
         "validators": validators,
         "wrong": wrong,
     }

@@ -20,7 +20,18 @@ MINUTES = [Minute(n, 20.0, 500.0, 900.0, 50.0 + n, 32, 1.5 * n, 60 * n, ()) for 
 
 
 def test_a_short_one_keeps_its_promises(tmp_path: Path) -> None:
-    options = ["--minutes", "2", "--minute-s", "2", "--rate", "5", "--out", str(tmp_path / "out")]
+    options = [
+        "--minutes",
+        "2",
+        "--minute-s",
+        "2",
+        "--rate",
+        "5",
+        "--fill",
+        "20",
+        "--out",
+        str(tmp_path / "out"),
+    ]
     result = CliRunner().invoke(main, options)
     assert result.exit_code == 0, result.output
     with (tmp_path / "out" / "soak.csv").open() as file:
