@@ -1,7 +1,5 @@
 """Hypothesis draws whole fault schedules and runs the real world under them, to its demands of liveness."""
 
-from dataclasses import replace
-
 import mutants
 import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
@@ -13,7 +11,8 @@ from p2penergy.simulation.arbiter import faulty_max
 from p2penergy.simulation.byzantine import Corrupt
 from p2penergy.simulation.faults import ClockStep, Drift, LoseStore
 from p2penergy.simulation.plans import Plan
-from p2penergy.simulation.runner import Run, run_plan
+from p2penergy.simulation.runner import Result, Run, run_plan
+from p2penergy.simulation.shrinking import shrink
 
 CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 QUICK = settings(
@@ -51,16 +50,12 @@ def test_never_more_than_f_members_are_faulty(plan: Plan) -> None:
 def smallest_that_breaks(rules: type[Rules], drawn: st.SearchStrategy[Plan]) -> Plan:
     """What Hypothesis makes of the first schedule under which the wrong rules break an invariant."""
 
-    def breaks(plan: Plan) -> bool:
-        return not Run(plan, mutants.factory(rules)).execute().ok
+    def run(plan: Plan) -> Result:
+        return Run(plan, mutants.factory(rules)).execute()
 
     search = settings(QUICK, max_examples=3000, phases=[Phase.generate, Phase.shrink])
-    plan = find(drawn, breaks, settings=search)
-    # Where it has no more ideas, some that do not matter may be left.
-    for atom in plan.atoms:
-        fewer = replace(plan, atoms=tuple(other for other in plan.atoms if other is not atom))
-        plan = fewer if breaks(fewer) else plan
-    return plan
+    # Where Hypothesis has no more ideas, some faults that do not matter may be left.
+    return shrink(find(drawn, lambda plan: not run(plan).ok, settings=search), run).plan
 
 
 @pytest.mark.parametrize("rules", [mutants.QuorumLessOne, mutants.StrictlyMore])
