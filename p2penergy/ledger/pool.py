@@ -22,7 +22,6 @@ from p2penergy.ledger.transactions import (
     Reading,
     Submitted,
     Transaction,
-    answer_key,
     first_period,
     last_period,
     parse,
@@ -215,7 +214,7 @@ class Pool:
             self._get, self._chain_id, self._checker, transaction.evidence
         ):
             return PoolResult(False, "bad_signature", "the accused did not sign both statements")
-        self._insert(data, transaction)
+        self._insert(data, submitted)
         return TAKEN
 
     def _checked(self, data: bytes) -> tuple[PoolResult, Submitted | None]:
@@ -315,8 +314,9 @@ class Pool:
             assert lane is not None, "a transaction was taken for which there is no room"
             self._remove(lane.last_key())
 
-    def _insert(self, data: bytes, transaction: Transaction) -> None:
-        submitter, key = submitter_of(transaction), answer_key(transaction)
+    def _insert(self, data: bytes, submitted: Submitted) -> None:
+        transaction, key = submitted.transaction, submitted.answer_key
+        submitter = submitter_of(transaction)
         expires = last_period(transaction, self._life_periods)
         goes_first = isinstance(transaction, Reading | Accusation)
         accused = transaction.accused if isinstance(transaction, Accusation) else None
