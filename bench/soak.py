@@ -10,7 +10,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import click
@@ -64,11 +64,16 @@ async def soak(
 ) -> list[Minute]:
     """After `fill_trades` minute after minute; each begins when all requests of the last are answered."""
     found = []
+    faults: tuple[str, ...] = ()
     if fill_trades:
-        await measure(network, Load(FILL_PER_S, fill_trades / FILL_PER_S, 0.0, seed=0))
+        filled = await measure(network, Load(FILL_PER_S, fill_trades / FILL_PER_S, 0.0, seed=0))
+        faults = (await _minute(network, 0, filled)).faults
     for number in range(1, minutes + 1):
         measured = await measure(network, Load(rate_per_s, minute_s, 0.0, seed=number))
-        found.append(await _minute(network, number, measured))
+        minute = await _minute(network, number, measured)
+        # What went wrong while the caches were filled is told with the first minute.
+        found.append(replace(minute, faults=faults + minute.faults))
+        faults = ()
         tell(found[-1])
     return found
 

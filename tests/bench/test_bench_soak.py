@@ -7,6 +7,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -57,6 +58,24 @@ def test_a_broken_promise_ends_it_with_a_sentence(tmp_path: Path, monkeypatch: p
     assert result.exit_code == 1
     assert "2 promises were broken: 3 requests were never answered" in result.output
     assert json.loads((tmp_path / "soak.json").read_text())["wrong"][1] == "table chain, height 3: a fork"
+
+
+async def test_what_went_wrong_while_the_caches_were_filled_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def measured(*_: object) -> None:
+        return None
+
+    async def minute(_network: object, number: int, _measured: object) -> Minute:
+        return replace(MINUTES[0], minute=number, faults=() if number else ("1 request was never answered",))
+
+    monkeypatch.setattr(soak, "measure", measured)
+    monkeypatch.setattr(soak, "_minute", minute)
+    told: list[Minute] = []
+    nothing: Any = None
+    found = await soak.soak(nothing, 2, 5.0, 1.0, told.append, 20)
+    assert [each.faults for each in found] == [("1 request was never answered",), ()]
+    assert told == found
+    [quiet] = await soak.soak(nothing, 1, 5.0, 1.0, told.append)
+    assert not quiet.faults
 
 
 def test_growth_is_the_slope_of_the_second_half() -> None:
